@@ -1,0 +1,164 @@
+"""How an execution comes to own a continuation."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from .conf import database
+from .models import Continuation, Execution, StepRecord
+from .transitions import FINISHED, OWNED, Status
+from .workplace import boot_id, host
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import uuid
+
+    from .workplace import Workplace
+
+# Reads that lose a race against another change of the row, before giving up for this delivery.
+ATTEMPTS = 5
+# A delivery may come this many seconds early: schedulers count in whole seconds.
+EARLY = 1.0
+
+
+class Refusal(Enum):
+    """Why a delivery does not run."""
+
+    GONE = "the continuation was deleted"
+    ENDED = "the continuation has ended"
+    STALE = "another delivery is the current one, or the continuation is paused"
+    OWNED = "another execution is alive"
+    EARLY = "the continuation rests until later"
+
+
+@dataclass
+class Claim:
+    """A continuation that now belongs to `execution`, or the refusal with what was read."""
+
+    continuation: Continuation | None
+    execution: Execution | None = None
+    refusal: Refusal | None = None
+
+
+def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
+    """Make the continuation this execution's own, in a commit of its own, or say why not.
+
+    Starts are counted here, so that one that dies at once is counted too. A row that is owned is taken over only when
+    there is proof that its owner is dead.
+    """
+    alias = database()
+    row: Continuation | None = None
+    for _ in range(ATTEMPTS):
+        row = Continuation.objects.using(alias).filter(pk=pk).first()
+        if (refusal := _refuse(row, delivery, place)) is not None or row is None:
+            return Claim(row, refusal=refusal or Refusal.GONE)
+        owner = None
+        if row.status in OWNED:
+            owner = Execution.objects.using(alias).filter(pk=row.owner).first()
+            if owner is not None and not place.is_dead(owner):
+                return Claim(row, refusal=Refusal.OWNED)
+        execution = _take(row, owner, place)
+        if execution is not None:
+            return Claim(row, execution)
+    return Claim(row, refusal=Refusal.OWNED)
+
+
+def _refuse(row: Continuation | None, delivery: int, place: Workplace) -> Refusal | None:
+    if row is None:
+        return Refusal.GONE
+    if row.status in FINISHED:
+        return Refusal.ENDED
+    if row.delivery != delivery or row.status == Status.PAUSED:
+        return Refusal.STALE
+    early = row.status == Status.WAITING and row.run_after is not None and _seconds_until(row.run_after) > EARLY
+    return Refusal.EARLY if early and not place.runs_early else None
+
+
+def _seconds_until(moment: dt.datetime) -> float:
+    return (moment - timezone.now()).total_seconds()
+
+
+def _take(row: Continuation, owner: Execution | None, place: Workplace) -> Execution | None:
+    """One transaction: the row, the step in progress, the execution. None: the row changed since it was read."""
+    alias = row._state.db or "default"
+    now = timezone.now()
+    execution = Execution(
+        continuation=row,
+        number=row.executions + 1,
+        worker=place.worker[:255],
+        host=host(),
+        pid=os.getpid(),
+        boot=boot_id(),
+        rq_job_id=place.rq_job_id,
+        rq_execution_id=place.rq_execution_id,
+        started_at=now,
+    )
+    with transaction.atomic(using=alias):
+        changes = _changes(row, execution, now)
+        unchanged = Continuation.objects.using(alias).filter(
+            pk=row.pk, delivery=row.delivery, status=row.status, executions=row.executions
+        )
+        if not unchanged.update(**changes):
+            return None
+        for name, value in changes.items():
+            setattr(row, name, value)
+        if owner is not None:
+            Execution.objects.using(alias).filter(pk=owner.pk, finished_at=None).update(
+                finished_at=now, outcome="died", reason="crash"
+            )
+        if row.status != Status.RUNNING:
+            # A request met a dead owner: it is fulfilled, and nobody runs.
+            return None
+        if row.executions > 1:
+            _follow(row, owner, execution)
+        execution.save(using=alias, force_insert=True)
+    return execution
+
+
+def _changes(row: Continuation, execution: Execution, now: dt.datetime) -> dict[str, Any]:
+    if row.status == Status.PAUSING:
+        return {"status": Status.PAUSED, "owner": None, "reason": "paused"}
+    if row.status == Status.CANCELLING:
+        return {"status": Status.CANCELLED, "owner": None, "reason": "cancelled", "finished_at": now}
+    return {
+        "status": Status.RUNNING,
+        "owner": execution.pk,
+        "executions": row.executions + 1,
+        "started_at": row.started_at or now,
+        "run_after": None,
+        "waiting_for": "",
+    }
+
+
+def _follow(row: Continuation, owner: Execution | None, execution: Execution) -> None:
+    """Take over the step in progress, and count what the executions before this one have left."""
+    alias = row._state.db or "default"
+    steps = StepRecord.objects.using(alias).filter(continuation=row)
+    # Waits for an open block of a predecessor that still writes, or makes its next write match nothing.
+    steps.filter(status=StepRecord.Status.RUNNING).update(execution=execution.pk)
+    # Locking reads, so that MySQL too reads what is committed now.
+    records = list(steps.select_for_update().only("status", "cursor_json", "advanced"))
+    completed = sum(record.status == StepRecord.Status.COMPLETED for record in records)
+    current = next((record for record in records if record.status == StepRecord.Status.RUNNING), None)
+    has_progress = completed > 0 or (current is not None and current.advanced)
+    execution.completed_before = completed
+    execution.cursor_before_json = None if current is None else current.cursor_json
+    changes: dict[str, Any] = {}
+    if has_progress:
+        changes["resumptions"] = row.resumptions + 1
+    if owner is not None:
+        moved = current is not None and current.advanced and current.cursor_json != owner.cursor_before_json
+        progressed = completed != owner.completed_before or moved
+        changes |= {"reason": "crash", "crashes": 0 if progressed else row.crashes + 1}
+        if has_progress:
+            changes["counted_resumptions"] = row.counted_resumptions + 1
+    for name, value in changes.items():
+        setattr(row, name, value)
+    if changes:
+        Continuation.objects.using(alias).filter(pk=row.pk).update(**changes)

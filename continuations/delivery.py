@@ -1,0 +1,162 @@
+"""From a row to RQ. Names the function that runs by string: sending knows nothing of running."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from django.core.signals import setting_changed
+from django.db import transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+from django_rq import get_queue
+from redis.exceptions import RedisError
+from rq import Queue, Retry, Worker
+from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.job import Job, JobStatus
+
+from . import rq_options
+from .conf import settings
+from .identifiers import rq_job_id, token
+
+if TYPE_CHECKING:
+    from .models import Continuation
+
+logger = logging.getLogger("continuations")
+
+RUNNER = "continuations.runner.run"
+# RQ redelivers a killed horse while retries are left. How many crashes are too many is decided in the database.
+RETRIES = 10**6
+# How often, in seconds, a queue nobody listens on is mentioned again.
+LISTENER_WARNING_INTERVAL = 60.0
+
+
+class Delivery(Protocol):
+    """How continuations reach workers. `CONTINUATIONS["DELIVERY"]` names a class like this."""
+
+    def push(self, continuation: Continuation, *, at_front: bool = False) -> None:
+        """Hand over the row's current delivery; at `run_after` if that lies ahead."""
+
+    def push_anchor(self, continuation: Continuation) -> None:
+        """Let the anchor run once more, so that RQ learns how the continuation ended."""
+
+    def wakes_up(self, queue_name: str) -> bool:
+        """Whether something will hand over what was pushed with a `run_after`, when it is due."""
+
+
+class RQDelivery:
+    """Deliveries are RQ jobs, made by django-rq's `get_queue`."""
+
+    def push(self, continuation: Continuation, *, at_front: bool = False) -> None:
+        queue = queue_named(continuation.queue_name)
+        number = continuation.delivery
+        options = rq_options.thaw(continuation.rq_options_json, anchor=number == 0)
+        options.setdefault("description", f"{continuation.job_name} {continuation.pk}")
+        options |= {"job_id": rq_job_id(continuation.pk, number), "retry": Retry(max=RETRIES)}
+        argument = token(continuation.pk, number)
+        run_after = continuation.run_after
+        # A push that redis-py repeated after a lost answer must not put the id on the queue twice.
+        unique = not options.get("depends_on")
+        try:
+            if run_after is not None and run_after > timezone.now():
+                queue.enqueue_at(run_after, RUNNER, args=(argument,), at_front=at_front, **options)
+            else:
+                queue.enqueue(RUNNER, args=(argument,), at_front=at_front, unique=unique, **options)
+        except DuplicateJobError:
+            return
+        if queue.is_async:
+            _warn_without_listener(queue, continuation)
+
+    def push_anchor(self, continuation: Continuation) -> None:
+        queue = queue_named(continuation.queue_name)
+        try:
+            job = Job.fetch(continuation.rq_job_id, connection=queue.connection, serializer=queue.serializer)
+        except NoSuchJobError:
+            # Redis was emptied, and with it all that depended on the anchor.
+            return
+        if job.get_status(refresh=False) == JobStatus.QUEUED:
+            return
+        origin = queue_named(job.origin)
+        job.retries_left = RETRIES
+        origin.enqueue_job(job)
+        origin.scheduled_job_registry.remove(job)
+        origin.failed_job_registry.remove(job)
+
+    def wakes_up(self, queue_name: str) -> bool:
+        return queue_named(queue_name).scheduler_pid is not None
+
+
+def backend() -> Delivery:
+    """The delivery that the settings name."""
+    return _backend(settings().delivery)
+
+
+def deliver(continuation: Continuation, *, at_front: bool = False) -> None:
+    """Push the row's delivery once the current transaction has committed, or now if there is none.
+
+    If Redis does not answer, the row stays as it is, undelivered, and a line says so; recovery delivers it.
+    """
+    alias = continuation._state.db
+    transaction.on_commit(functools.partial(_push, continuation, at_front), using=alias, robust=True)
+
+
+def report_end(continuation: Continuation) -> None:
+    """Push the anchor so that it reports the end; what Redis does not take now is left to recovery."""
+    try:
+        backend().push_anchor(continuation)
+    except (RedisError, OSError) as error:
+        logger.warning("%s: Redis did not take the report of its end (%s)", continuation, error)
+
+
+@functools.cache
+def queue_named(name: str) -> Queue:
+    """The queue, made once: each `get_queue` opens a connection pool of its own. Raises KeyError if unknown."""
+    return get_queue(name, commit_mode="auto")
+
+
+def _push(continuation: Continuation, at_front: bool) -> None:  # noqa: FBT001 - called by on_commit
+    try:
+        backend().push(continuation, at_front=at_front)
+    except (RedisError, OSError) as error:
+        logger.error(  # noqa: TRY400 - the traceback of a refused connection helps nobody
+            "%s is stored but not delivered: Redis did not answer (%s: %s)",
+            continuation,
+            type(error).__name__,
+            error,
+            extra={"continuation_id": str(continuation.pk), "job": continuation.job_path},
+        )
+
+
+_warned: dict[str, float] = {}
+
+
+def _warn_without_listener(queue: Queue, continuation: Continuation) -> None:
+    now = time.monotonic()
+    if now - _warned.get(queue.name, -LISTENER_WARNING_INTERVAL) < LISTENER_WARNING_INTERVAL:
+        return
+    _warned[queue.name] = now
+    if Worker.count(queue=queue) == 0:
+        logger.warning(
+            "%s waits on queue %r, but no worker listens there: start one with `manage.py rqworker %s`",
+            continuation,
+            queue.name,
+            queue.name,
+        )
+
+
+@functools.cache
+def _backend(path: str) -> Delivery:
+    made: Delivery = import_string(path)()
+    return made
+
+
+def _reset(*, setting: str, **_: Any) -> None:
+    if setting in {"RQ_QUEUES", "RQ", "CONTINUATIONS"}:
+        queue_named.cache_clear()
+        _backend.cache_clear()
+        _warned.clear()
+
+
+setting_changed.connect(_reset, dispatch_uid="continuations.delivery")

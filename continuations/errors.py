@@ -1,0 +1,76 @@
+"""Every error this package raises. Each says what happened, to which job, step and value, and what was expected."""
+
+from __future__ import annotations
+
+
+class ContinuationError(Exception):
+    """Base of all errors of this package. Never resumed automatically: the same code would raise it again."""
+
+
+class JobDefinitionError(ContinuationError, TypeError):
+    """A job class is written wrongly: a misspelt option, a reserved name, a class that a worker cannot import."""
+
+
+class JobClassError(ContinuationError):
+    """The stored path does not lead to a `ContinuableJob`. Put the class back, or move its continuations over."""
+
+
+class UnknownQueueError(ContinuationError):
+    """The job's queue is not a key of `RQ_QUEUES`. Add it there, or correct the job's `queue_name`."""
+
+
+class InvalidStepError(ContinuationError):
+    """A step was met that cannot run here: bad name, met twice, nested, or not the one the stored progress expects."""
+
+
+class CheckpointError(ContinuationError):
+    """A checkpoint, step or block was opened inside a transaction that would make it untrue."""
+
+
+class UnadvanceableCursorError(ContinuationError):
+    """`advance()` found a cursor without a successor. Give `start=` or `from_=`, or register the type."""
+
+
+class SerializationError(ContinuationError, TypeError):
+    """A value cannot be stored. Raised by the call that received it, before anything is written."""
+
+
+class DeserializationError(ContinuationError):
+    """A stored value cannot be read back, for example because its model instance was deleted."""
+
+
+class NoProgressError(ContinuationError):
+    """The job was told to end (time-out, shutdown) before it reached any checkpoint; running it again would not help."""
+
+
+class ResumeLimitError(ContinuationError):
+    """The continuation was resumed more often than its `max_resumptions` allows. Its progress is kept."""
+
+
+class CrashLimitError(ContinuationError):
+    """The process died `max_crashes` times in a row without any progress. Its progress is kept."""
+
+
+class TransitionError(ContinuationError):
+    """A verb was called in a status that does not allow it; the message names both."""
+
+
+class NotRunningError(ContinuationError):
+    """A job's steps were called outside an execution. Use `perform_now(...)` or `enqueue(...)`."""
+
+
+class ContinuationFailed(ContinuationError):  # noqa: N818 - reads as the fact it reports
+    """What RQ is told when a delivery finds that its continuation has failed or was cancelled."""
+
+
+class Interrupt(BaseException):  # noqa: N818 - not an error
+    """Leaves the current execution at a checkpoint. Not an `Exception`, so that `except Exception` lets it pass.
+
+    Raised in one place (`Stopping.leave`) and caught in one place (the execution). Do not catch it.
+    """
+
+    def __init__(self, reason: str, *, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        # Seconds to rest before going on; None goes back to the queue at once.
+        self.wait = wait

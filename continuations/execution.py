@@ -1,0 +1,257 @@
+"""One execution: claim, run `perform`, write the outcome. Only then is RQ told, by the runner."""
+
+from __future__ import annotations
+
+import datetime as dt
+import traceback
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+from rq.exceptions import ShutDownImminentException
+from rq.timeouts import BaseTimeoutException
+
+from . import attributes, codec, log
+from .claim import Claim, Refusal, claim
+from .conf import settings
+from .delivery import deliver
+from .errors import CrashLimitError, Interrupt
+from .loading import load_job_class
+from .models import Continuation, Execution, StepRecord
+from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
+from .progress import Progress
+from .sequence import Sequence
+from .stopping import Stopping
+from .transitions import ARROWS, FINISHED, Status
+
+if TYPE_CHECKING:
+    import uuid
+
+    from .job import ContinuableJob
+    from .workplace import Workplace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the runner tells RQ."""
+
+    continuation: Continuation | None
+    # None: this delivery did not run, or lost the continuation while it did.
+    status: Status | None = None
+    refusal: Refusal | None = None
+    error: BaseException | None = None
+    # Seconds to wait where it is, then go on with the same delivery.
+    wait: float = 0.0
+    # The next delivery has been pushed under a number of its own; this one rests or ends.
+    moved_on: bool = False
+    at_front: bool = False
+    # KeyboardInterrupt or SystemExit that ended the job: a caller wants it to go on its way.
+    stop: BaseException | None = None
+
+
+def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
+    """Run one execution of the continuation, if this delivery may.
+
+    Database errors of our own statements come out as they are; the caller decides whether to wait.
+    """
+    with place.hold():
+        claimed = claim(pk, delivery, place)
+        running = _Running(claimed, place) if claimed.refusal is None else None
+    if running is None:
+        return Outcome(claimed.continuation, refusal=claimed.refusal)
+    ending = running.run()
+    with place.hold():
+        place.disarm()
+        outcome = running.end(ending)
+    if isinstance(ending.error, (KeyboardInterrupt, SystemExit)):
+        return replace(outcome, stop=ending.error)
+    return outcome
+
+
+class _Running:
+    """A claimed continuation while its job runs."""
+
+    def __init__(self, claimed: Claim, place: Workplace) -> None:
+        assert claimed.continuation is not None
+        assert claimed.execution is not None
+        self.continuation: Continuation = claimed.continuation
+        self.execution: Execution = claimed.execution
+        self.place = place
+        self.progress = Progress(self.continuation, self.execution.pk, place.hold)
+        self.job_class: type[ContinuableJob] | None = None
+        self.job: ContinuableJob | None = None
+        self.sequence: Sequence | None = None
+        self.stopping: Stopping | None = None
+        self.alias = self.progress.alias
+
+    def run(self) -> Ending:
+        """`perform`, and how it ended. Nothing else is caught: what is not an error of the job ends the process."""
+        try:
+            result = self._perform()
+        except Interrupt as interrupt:
+            return Ending(reason=interrupt.reason, wait=interrupt.wait)
+        except BaseTimeoutException as error:
+            return Ending(error=error, forced="timeout")
+        except (ShutDownImminentException, SystemExit, KeyboardInterrupt) as error:
+            return Ending(error=error, forced="stopping")
+        except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
+            return Ending(error=error)
+        if self.stopping is not None and self.stopping.left is not None:
+            left = self.stopping.left
+            self.progress.complain(f"swallowed the interrupt ({left.reason}): do not catch BaseException around steps")
+            return Ending(reason=left.reason, wait=left.wait)
+        return Ending(result=result)
+
+    def end(self, ending: Ending) -> Outcome:
+        """Decide and write the outcome in one transaction, under the row's lock."""
+        if ending.reason == "superseded":
+            return Outcome(self.continuation, refusal=Refusal.STALE)
+        result_json = None
+        if ending.error is None and ending.reason is None:
+            try:
+                result_json = codec.encode(ending.result, what=f"result of {self.continuation.job_name}.perform")
+            except codec.SerializationError as error:
+                ending = Ending(error=error)
+        with transaction.atomic(using=self.alias):
+            row = Continuation.objects.using(self.alias).select_for_update().get(pk=self.continuation.pk)
+            if row.owner != self.execution.pk:
+                return Outcome(row, refusal=Refusal.STALE)
+            decision = self._decide(row, ending)
+            assert (Status(row.status), decision.status) in ARROWS
+            outcome = self._write(row, decision, result_json)
+        self._log(row, decision)
+        return outcome
+
+    def _perform(self) -> Any:
+        continuation, progress, place = self.continuation, self.progress, self.place
+        # Loaded only now: the claim has committed, and nothing older than it can be seen.
+        with place.hold():
+            self.job_class = load_job_class(continuation.job_path)
+            records = progress.load() if continuation.executions > 1 else []
+            self.job = job = self.job_class()
+            progress.job = job
+            attributes.load(job, next((each.attributes_json for each in reversed(records)), None))
+            interval = self.job_class.checkpoint_interval
+            if interval is None:
+                interval = settings().checkpoint_interval
+            self.stopping = Stopping(job, progress, place, interval)
+            place.listen(self.stopping.ask_to_stop)
+            self.sequence = Sequence(progress, self.stopping, records)
+            self._check_crashes()
+            job._bind(continuation, self.sequence, self.stopping)
+            args, kwargs = continuation.arguments
+            progress.note_outer_blocks()
+        result = job.perform(*args, **kwargs)
+        if self.stopping.left is None:
+            self.sequence.finish()
+        return result
+
+    def _check_crashes(self) -> None:
+        assert self.job_class is not None
+        row = self.continuation
+        if row.crashes >= self.job_class.max_crashes:
+            raise CrashLimitError(
+                f"{row} died {row.crashes} times in a row without progress (max_crashes); its progress is kept"
+            )
+
+    def _decide(self, row: Continuation, ending: Ending) -> Decision:
+        if self.job_class is None:
+            # It could not be loaded, so it cannot say what to do about that either.
+            assert ending.error is not None
+            return Decision(Status.FAILED, "error", error=_as_exception(ending.error))
+        if isinstance(ending.error, CrashLimitError):
+            return at_limit(self.job_class, ending.error)
+        return decide(self.job_class, row, ending, self._situation())
+
+    def _situation(self) -> Situation:
+        sequence, step = self.sequence, self.progress.step
+        return Situation(
+            advanced=sequence is not None and sequence.advanced,
+            has_progress=sequence is not None and sequence.has_progress,
+            step=None if step is None else step.name,
+        )
+
+    def _write(self, row: Continuation, decision: Decision, result_json: str | None) -> Outcome:
+        now = timezone.now()
+        step = self.progress.step
+        record = self._record()
+        changes: dict[str, Any] = {
+            **decision.changes,
+            "status": decision.status,
+            "reason": decision.reason,
+            "owner": None,
+        }
+        if decision.status in FINISHED:
+            changes |= {"finished_at": now, "active_key": None}
+        if decision.status == Status.SUCCEEDED:
+            changes["result_json"] = result_json
+        changes |= _error_fields(decision.error) | {
+            "error_traceback": "" if decision.error is None else "".join(traceback.format_exception(decision.error))
+        }
+        outcome = self._rest(row, decision, changes, now)
+        if outcome.status in FINISHED and row.delivery == 0:
+            changes["anchor_open"] = False
+        Continuation.objects.using(self.alias).filter(pk=row.pk).update(**changes)
+        if step is not None and not self.progress.write_last(step):
+            # Cannot be: the row's lock is ours. If it is, write nothing at all.
+            transaction.set_rollback(True, using=self.alias)
+            return Outcome(row, refusal=Refusal.STALE)
+        for name, value in changes.items():
+            setattr(row, name, value)
+        self.execution.finished_at = now
+        self.execution.outcome = decision.status.value
+        self.execution.reason = decision.reason
+        self.execution.step = "" if record is None else record.name
+        self.execution.cursor_after_json = None if record is None else record.cursor_json
+        for name, value in _error_fields(decision.error).items():
+            setattr(self.execution, name, value)
+        self.execution.save(using=self.alias, force_update=True)
+        if outcome.moved_on:
+            deliver(row)
+        return outcome
+
+    def _rest(self, row: Continuation, decision: Decision, changes: dict[str, Any], now: dt.datetime) -> Outcome:
+        """How the continuation goes on: at once, after a wait, on another queue, or not at all."""
+        status, wait = decision.status, decision.wait
+        if status not in (Status.INTERRUPTED, Status.WAITING):
+            return Outcome(row, status, error=decision.error)
+        assert self.job_class is not None
+        queue_name = self.job_class.resume_queue_name or row.queue_name
+        in_place = queue_name == row.queue_name and (wait == 0 or self.place.waits_in_place(wait, row.queue_name))
+        if wait:
+            changes["run_after"] = now + dt.timedelta(seconds=wait)
+        if in_place:
+            at_front = decision.reason in FRONT_REASONS
+            return Outcome(row, status, error=decision.error, wait=wait, at_front=at_front)
+        changes |= {"delivery": row.delivery + 1, "queue_name": queue_name, "enqueued_at": now}
+        return Outcome(row, status, error=decision.error, moved_on=True)
+
+    def _record(self) -> StepRecord | None:
+        """The step in progress, or the last one that was completed."""
+        if self.progress.step is not None:
+            return self.progress.step.record
+        if self.sequence is not None and self.sequence.in_progress is not None:
+            return self.sequence.in_progress
+        return self.sequence.completed[-1] if self.sequence is not None and self.sequence.completed else None
+
+    def _log(self, row: Continuation, decision: Decision) -> None:
+        step = self.progress.step
+        name, cursor = (None, None) if step is None else (step.name, step.cursor)
+        number = self.execution.number
+        if decision.status in (Status.INTERRUPTED, Status.WAITING, Status.PAUSED):
+            log.boundary("interrupted", row, step=name, cursor=cursor, reason=decision.reason, execution=number)
+        if decision.error is not None:
+            log.trouble(row, decision.status.value, decision.error, step=name, cursor=cursor, wait=decision.wait)
+
+
+def _error_fields(error: BaseException | None) -> dict[str, str]:
+    if error is None:
+        return {"error_class": "", "error_message": ""}
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return {"error_class": name[:255], "error_message": str(error)}
+
+
+def _as_exception(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(str(error))

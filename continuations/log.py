@@ -1,0 +1,83 @@
+"""One log line for each boundary. The words started, resumed, skipped, interrupted and completed appear nowhere else.
+
+Records carry their facts as fields: `continuation_id`, `job`, `step`, `cursor`, `reason`, `execution`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .models import Continuation
+
+logger = logging.getLogger("continuations")
+
+
+def boundary(
+    event: str,
+    continuation: Continuation,
+    *,
+    step: str | None = None,
+    cursor: Any = None,
+    reason: str | None = None,
+    execution: int | None = None,
+) -> None:
+    """Say that `event` happened. `event` is one of the five words, with the subject left out."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    subject = f"{continuation.job_name} {continuation.pk}"
+    if step is not None:
+        subject += f" step {step!r}"
+    text = f"{subject} {event}"
+    if cursor is not None:
+        text += f" at cursor {cursor!r:.200}"
+    if reason is not None:
+        text += f" ({reason})"
+    logger.info(text, extra=_fields(continuation, step, cursor, reason, execution))
+
+
+def warning(continuation: Continuation, message: str, *, step: str | None = None, exc_info: Any = None) -> None:
+    """A warning about one continuation."""
+    logger.warning(
+        "%s %s: %s",
+        continuation.job_name,
+        continuation.pk,
+        message,
+        exc_info=exc_info,
+        extra=_fields(continuation, step, None, None, None),
+    )
+
+
+def trouble(
+    continuation: Continuation, outcome: str, error: BaseException, *, step: str | None, cursor: Any, wait: float
+) -> None:
+    """An error ended an execution: with its traceback when the continuation ends with it, else in one line."""
+    goes_on = outcome in {"interrupted", "waiting"}
+    place = "" if step is None else f" step {step!r}"
+    then = f"; runs again in {wait:.0f} s" if goes_on else f"; {outcome}"
+    logger.log(
+        logging.WARNING if goes_on or outcome == "discarded" else logging.ERROR,
+        "%s %s%s raised %s: %s%s",
+        continuation.job_name,
+        continuation.pk,
+        place,
+        type(error).__name__,
+        error,
+        then,
+        exc_info=None if goes_on or outcome == "discarded" else error,
+        extra=_fields(continuation, step, cursor, "error", None),
+    )
+
+
+def _fields(
+    continuation: Continuation, step: str | None, cursor: Any, reason: str | None, execution: int | None
+) -> dict[str, Any]:
+    return {
+        "continuation_id": str(continuation.pk),
+        "job": continuation.job_path,
+        "step": step,
+        "cursor": cursor,
+        "reason": reason,
+        "execution": execution,
+    }

@@ -1,0 +1,273 @@
+"""What an execution achieves, written down: the only writer of a row that an execution owns.
+
+Every write carries the execution's id and the sequence number it expects. One that matches nothing was superseded,
+or comes after a block that was rolled back; `_examine` tells which.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+from django.db.models import Field
+from django.utils import timezone
+
+from . import attributes, log
+from .errors import CheckpointError
+from .models import Continuation, StepRecord
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from .job import ContinuableJob
+    from .step import Step
+
+# Backends whose UPDATE returns columns: there a beat learns of requests without a second statement.
+RETURNING = frozenset({"postgresql", "sqlite"})
+
+
+class Progress:
+    """Writes the steps of one execution, on the alias of its continuation."""
+
+    def __init__(
+        self, continuation: Continuation, execution: uuid.UUID, hold: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self.alias: str = continuation._state.db or "default"
+        self.continuation = continuation
+        self.execution = execution
+        # Keeps RQ's death penalty and signals from raising while a write is under way.
+        self.hold = hold
+        self.job: ContinuableJob
+        # The step that runs now.
+        self.step: Step | None = None
+        self._connection = connections[self.alias]
+        # Blocks that were open before perform began (a test case's, a caller's) do not count.
+        self._outer: dict[str, int] = {}
+        self.note_outer_blocks()
+        # How deep the user's block was that we wrote in; nobody tells us how it ends.
+        self._wrote_at_depth = 0
+        # Status read by the write that completed the last step; good for one boundary.
+        self._status: str | None = None
+        self._sql = _Statements(self._connection)
+
+    def load(self) -> list[StepRecord]:
+        """The stored steps in order."""
+        return list(StepRecord.objects.using(self.alias).filter(continuation=self.continuation).order_by("position"))
+
+    @property
+    def in_block(self) -> bool:
+        """A transaction is open on our alias, whoever opened it. Cheap; `block_is_open` tells whether it counts."""
+        return self._connection.in_atomic_block
+
+    def block_is_open(self) -> bool:
+        """A transaction that was opened after `perform` began is open on our alias."""
+        return self._connection.in_atomic_block and _depth(self._connection) > self._outer.get(self.alias, 0)
+
+    def note_outer_blocks(self) -> None:
+        """Remember which transactions are open as `perform` begins."""
+        self._outer = {each.alias: _depth(each) for each in connections.all(initialized_only=True)}
+
+    def start(self, record: StepRecord) -> bool:
+        """Store a new step in progress. False: superseded."""
+        record.execution = self.execution
+        record.started_at = record.heartbeat_at = timezone.now()
+        record.attributes_json = attributes.dump(self.job)
+        return self._execute(*self._sql.insert(record)) is not None
+
+    def rename(self, record: StepRecord, name: str) -> bool:
+        """Give a step in progress that never advanced to another name. False: superseded."""
+        values = {"name": name, "started_at": timezone.now(), "sequence": record.sequence + 1}
+        changed = (
+            StepRecord.objects.using(self.alias)
+            .filter(pk=record.pk, execution=self.execution, sequence=record.sequence)
+            .update(**values)
+        )
+        for field, value in values.items():
+            setattr(record, field, value)
+        return changed == 1
+
+    def beat(self) -> str | None:
+        """Write the step in progress, if any, and return the continuation's status. None: superseded."""
+        if self.step is not None and not self.step.in_own_block:
+            return self._write(self.step)
+        status, self._status = self._status, None
+        return status or self._read_status()
+
+    def write_inside_block(self) -> None:
+        """Write the step's movement in the transaction the user opened, so that they commit together."""
+        step = self.step
+        if step is None or step.in_own_block or not step.unsaved:
+            return
+        self._wrote_at_depth = _depth(self._connection)
+        self._write(step)
+
+    def write_in_own_block(self, step: Step) -> bool:
+        """Write the step's movement in the transaction of `step.atomic()`. False: superseded."""
+        return self._write(step) is not None
+
+    def write_last(self, step: Step) -> bool:
+        """Write where the step stands as the execution ends. False: superseded."""
+        return self._write(step) is not None
+
+    def complete(self, step: Step, result_json: str | None) -> bool:
+        """Mark the step completed. False: superseded."""
+        record = step.record
+        record.result_json = result_json
+        record.finished_at = timezone.now()
+        self._status = self._write(step, completed=True)
+        if self._status is None:
+            return False
+        record.status = StepRecord.Status.COMPLETED
+        return True
+
+    def settle(self, step: Step) -> None:
+        """After a block in which we wrote has ended, make the step what is stored."""
+        depth = _depth(self._connection)
+        if depth >= self._wrote_at_depth:
+            return
+        self._wrote_at_depth = depth if self.block_is_open() else 0
+        stored = StepRecord.objects.using(self.alias).get(pk=step.record.pk)
+        if stored.execution == self.execution and stored.sequence != step.record.sequence:
+            step.restore(stored)
+
+    def doubt(self) -> None:
+        """A commit failed in a way that leaves open what is stored: read it before the cursor is used again."""
+        self._wrote_at_depth = _depth(self._connection) + 1
+
+    def complain(self, message: str) -> None:
+        """A warning about the step in progress."""
+        name = None if self.step is None else self.step.name
+        log.warning(self.continuation, message if name is None else f"step {name!r} {message}", step=name)
+
+    def _write(self, step: Step, *, completed: bool = False) -> str | None:
+        record = step.record
+        step.fill_record()
+        record.attributes_json = attributes.dump(self.job)
+        record.heartbeat_at = timezone.now()
+        status = self._execute(*self._sql.update(record, completed=completed))
+        if status is None:
+            status = self._examine(step)
+        else:
+            record.sequence += 1
+        if status is not None:
+            step.unsaved = False
+        return status
+
+    def _examine(self, step: Step) -> str | None:
+        """A write matched nothing: ours already, rolled back, or superseded."""
+        record = step.record
+        stored = StepRecord.objects.using(self.alias).filter(pk=record.pk, execution=self.execution).first()
+        if stored is None:
+            return None
+        if stored.sequence == record.sequence + 1:
+            # A commit whose answer was lost: the write that is repeated here has happened.
+            record.sequence += 1
+            return self._read_status()
+        if stored.sequence < record.sequence:
+            step.restore(stored)
+            raise CheckpointError(
+                f"step {step.name!r}: a transaction in which its cursor was written was rolled back without the error "
+                f"leaving the block; the cursor is back at {step.cursor!r}. Let the error leave the block, or use "
+                "step.atomic()"
+            )
+        return None
+
+    def _execute(self, sql: str, params: list[Any]) -> str | None:
+        """Run a fenced write; the continuation's status if it matched a row, else None."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            if self._sql.returns:
+                row = cursor.fetchone()
+                return None if row is None else str(row[0])
+            if cursor.rowcount != 1:
+                return None
+        return self._read_status()
+
+    def _read_status(self) -> str | None:
+        return (
+            Continuation.objects.using(self.alias)
+            .filter(pk=self.continuation.pk, owner=self.execution)
+            .values_list("status", flat=True)
+            .first()
+        )
+
+
+class _Statements:
+    """The two hot statements, as text that is made once for each execution."""
+
+    _BEAT = ("cursor_json", "attributes_json", "processed", "total", "advanced", "heartbeat_at")
+    _COMPLETED = (*_BEAT, "status", "result_json", "finished_at")
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.returns = connection.vendor in RETURNING
+        self._connection = connection
+        quote = connection.ops.quote_name
+        self._quote = quote
+        self._fields: dict[str, Field[Any, Any]] = {field.attname: field for field in StepRecord._meta.concrete_fields}
+        self._steps = quote(StepRecord._meta.db_table)
+        self._continuations = quote(Continuation._meta.db_table)
+        status = f"{quote('status')} FROM {self._continuations} WHERE {quote('id')} = %s"  # noqa: S608
+        self._returning = f" RETURNING (SELECT {status})" if self.returns else ""
+        self._updates = {False: self._update_text(self._BEAT), True: self._update_text(self._COMPLETED)}
+        self._insert_text = self._make_insert()
+
+    def update(self, record: StepRecord, *, completed: bool) -> tuple[str, list[Any]]:
+        """One UPDATE by primary key, owner and sequence number."""
+        names = self._COMPLETED if completed else self._BEAT
+        changes = {"status": StepRecord.Status.COMPLETED.value} if completed else {}
+        params = [self._value(name, changes.get(name, getattr(record, name))) for name in names]
+        params += [
+            record.sequence + 1,
+            self._value("id", record.pk),
+            self._value("execution", record.execution),
+            record.sequence,
+        ]
+        if self.returns:
+            params.append(self._value("continuation_id", record.continuation_id))
+        return self._updates[completed], params
+
+    def insert(self, record: StepRecord) -> tuple[str, list[Any]]:
+        """One INSERT that reads the continuation's row under lock: a subquery without one sees a stale owner."""
+        params = [self._value(name, getattr(record, name)) for name in self._fields]
+        continuation = self._value("continuation_id", record.continuation_id)
+        params += [continuation, self._value("execution", record.execution)]
+        if self.returns:
+            params.append(continuation)
+        return self._insert_text, params
+
+    def _value(self, name: str, value: Any) -> Any:
+        return self._fields[name].get_db_prep_save(value, self._connection)
+
+    def _update_text(self, names: tuple[str, ...]) -> str:
+        columns = [self._column(name) for name in (*names, "sequence")]
+        assignments = ", ".join(f"{column} = %s" for column in columns)
+        where = " AND ".join(f"{self._column(name)} = %s" for name in ("id", "execution", "sequence"))
+        return f"UPDATE {self._steps} SET {assignments} WHERE {where}{self._returning}"  # noqa: S608
+
+    def _make_insert(self) -> str:
+        columns = ", ".join(self._column(name) for name in self._fields)
+        values = ", ".join(self._placeholder(field) for field in self._fields.values())
+        lock = " FOR UPDATE" if self._connection.features.has_select_for_update else ""
+        quote = self._quote
+        return (
+            f"INSERT INTO {self._steps} ({columns}) SELECT {values} FROM {self._continuations} "  # noqa: S608
+            f"WHERE {quote('id')} = %s AND {quote('owner')} = %s{lock}{self._returning}"
+        )
+
+    def _placeholder(self, field: Field[Any, Any]) -> str:
+        # PostgreSQL cannot guess the type of a parameter in a SELECT list.
+        if self._connection.vendor == "postgresql":
+            return f"%s::{field.db_type(self._connection)}"
+        return "%s"
+
+    def _column(self, name: str) -> str:
+        return self._quote(self._fields[name].column)
+
+
+def _depth(connection: BaseDatabaseWrapper) -> int:
+    """How many atomic blocks are open, savepoints included."""
+    return len(connection.savepoint_ids) + int(connection.in_atomic_block)

@@ -1,0 +1,44 @@
+"""Named questions about continuations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import Q
+
+from .transitions import CLAIMABLE, FINISHED
+
+if TYPE_CHECKING:
+    from .models import Continuation  # noqa: F401 - names the queryset's model
+
+
+class ContinuationQuerySet(models.QuerySet["Continuation"]):
+    """`Continuation.objects`."""
+
+    def for_job(self, job_class: type[Any]) -> ContinuationQuerySet:
+        """Those of `job_class` and its subclasses."""
+        return self.filter(job_path__in=[_path(klass) for klass in (job_class, *_descendants(job_class))])
+
+    def active(self) -> ContinuationQuerySet:
+        """Those that have not ended."""
+        return self.exclude(status__in=FINISHED)
+
+    def waiting_to_run(self) -> ContinuationQuerySet:
+        """Those that a worker will claim, due or not, oldest first."""
+        return self.filter(status__in=CLAIMABLE).order_by("created_at", "pk")
+
+    def due(self, now: Any) -> ContinuationQuerySet:
+        """Those without a time to wait for, or whose time has come at `now`."""
+        return self.filter(Q(run_after__isnull=True) | Q(run_after__lte=now))
+
+
+def _path(job_class: type[Any]) -> str:
+    return f"{job_class.__module__}.{job_class.__qualname__}"
+
+
+def _descendants(job_class: type[Any]) -> list[type[Any]]:
+    found: list[type[Any]] = []
+    for subclass in job_class.__subclasses__():
+        found += [subclass, *_descendants(subclass)]
+    return found

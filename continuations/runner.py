@@ -1,0 +1,200 @@
+"""What RQ calls. Importing it imports no model, so that a spawned horse can call it before Django is set up."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import uuid
+
+    from rq.job import Job
+
+    from .execution import Outcome
+    from .models import Continuation
+    from .workplace import RQWorkplace, Workplace
+
+logger = logging.getLogger("continuations")
+
+# More retries than any job will see; what limits executions is decided in the database.
+MAX_RETRIES = 10**9
+# Seconds: where the anchor lies while the continuation goes on under another number. Ten years.
+REST = 10 * 365 * 24 * 3600
+# Seconds to wait for a database that is away, before the delivery goes back to its queue.
+DATABASE_WAITS = (0.1, 0.2, 0.4, 0.8, 1.5, 2.0)
+
+
+def run(delivery: str) -> Any:
+    """Run one execution of a continuation and answer RQ: a status word, a `Retry`, or the error that failed it."""
+    import django
+    from django.apps import apps
+
+    if not apps.ready:
+        django.setup()
+
+    from rq import get_current_job
+
+    from .identifiers import parse_token
+    from .workplace import SYNC_WORKER, RQWorkplace, Workplace
+
+    pk, number = parse_token(delivery)
+    job = get_current_job()
+    if job is None or job.worker_name == SYNC_WORKER:
+        return _run_here(pk, number, Workplace())
+    return _run_on_worker(pk, number, job, RQWorkplace(job, scheduler_runs=_scheduler_runs))
+
+
+def _run_on_worker(pk: uuid.UUID, number: int, job: Job, place: RQWorkplace) -> Any:
+    from django.db import Error, close_old_connections
+
+    from .execution import execute
+
+    close_old_connections()
+    try:
+        with place:
+            try:
+                outcome = execute(pk, number, place)
+                return _Answer(job, place, number).give(outcome)
+            except Error as error:
+                # Raising would use up RQ's retries in seconds; the row still says all there is to know.
+                logger.warning("%s: the database does not answer (%s); trying again", job.id, error)
+                _await_database(place)
+                return _retry(job, at_front=True)
+    finally:
+        close_old_connections()
+
+
+def _run_here(pk: uuid.UUID, number: int, place: Workplace) -> Any:
+    """A queue with ASYNC=False, which does not know `Retry`: go on until the continuation ends or rests."""
+    from .execution import execute
+    from .transitions import Status
+
+    with place:
+        while True:
+            outcome = execute(pk, number, place)
+            if outcome.moved_on or outcome.status not in (Status.INTERRUPTED, Status.WAITING):
+                break
+            if outcome.wait and not place.wait(outcome.wait):
+                break
+    return _report(outcome.continuation, outcome.error)
+
+
+class _Answer:
+    """What a delivery tells RQ."""
+
+    def __init__(self, job: Job, place: RQWorkplace, number: int) -> None:
+        self._job = job
+        self._place = place
+        self._number = number
+
+    def give(self, outcome: Outcome) -> Any:
+        from .claim import Refusal
+        from .transitions import FINISHED, Status
+
+        row = outcome.continuation
+        if outcome.refusal is Refusal.OWNED:
+            return self._leave_no_trace()
+        if outcome.refusal is Refusal.EARLY and row is not None:
+            return self._rest_until_due(row)
+        if outcome.refusal is Refusal.STALE:
+            return self._rest()
+        if outcome.refusal is Refusal.GONE or row is None:
+            logger.warning("%s: the continuation was deleted", self._job.id)
+            return "deleted"
+        if outcome.refusal is Refusal.ENDED or row.status in FINISHED:
+            return self._end(row, outcome.error)
+        if outcome.moved_on or row.status == Status.PAUSED:
+            return self._rest()
+        if outcome.wait:
+            self._place.wait(outcome.wait)
+        return _retry(self._job, at_front=outcome.at_front)
+
+    def _end(self, row: Continuation, error: BaseException | None) -> Any:
+        from .delivery import report_end
+        from .models import Continuation
+
+        if self._number:
+            if row.anchor_open:
+                report_end(row)
+        elif row.anchor_open:
+            Continuation.objects.using(row._state.db).filter(pk=row.pk).update(anchor_open=False)
+        try:
+            return _report(row, error)
+        except BaseException:
+            # RQ's on_failure and its FailedJobRegistry, at once and for good.
+            self._job.retries_left = 0
+            raise
+
+    def _rest(self) -> Any:
+        """The continuation goes on elsewhere. The anchor must not end before it does; other ids just end."""
+        from rq import Retry
+
+        return "moved on" if self._number else Retry(max=MAX_RETRIES, interval=REST)
+
+    def _rest_until_due(self, row: Continuation) -> Any:
+        from django.utils import timezone
+
+        assert row.run_after is not None
+        seconds = (row.run_after - timezone.now()).total_seconds()
+        if self._place.waits_in_place(seconds, row.queue_name):
+            self._place.wait(seconds)
+            return _retry(self._job, at_front=True)
+        row.rest_again()
+        return self._rest()
+
+    def _leave_no_trace(self) -> Any:
+        """A duplicate of a delivery that runs: returning would tell RQ that the job has finished."""
+        from rq import Retry
+
+        logger.warning("%s is being executed elsewhere; this duplicate ends", self._job.id)
+        if self._place.in_horse:
+            self._place.forget_execution()
+            os._exit(0)
+        return Retry(max=MAX_RETRIES, interval=REST)
+
+
+def _retry(job: Job, *, at_front: bool) -> Any:
+    from rq import Retry
+
+    # RQ would remember it for all retries to come.
+    job.enqueue_at_front_on_retry = False
+    return Retry(max=MAX_RETRIES, interval=0, enqueue_at_front=at_front)
+
+
+def _report(row: Continuation | None, error: BaseException | None) -> Any:
+    """What the row says of its end, first time or again."""
+    from .errors import ContinuationFailed
+    from .transitions import Status
+
+    if row is None:
+        return "deleted"
+    if row.status == Status.FAILED:
+        raise error or ContinuationFailed(f"{row} failed: {row.error_class}: {row.error_message}")
+    if row.status == Status.CANCELLED:
+        raise ContinuationFailed(f"{row} was cancelled")
+    return str(row.status)
+
+
+def _scheduler_runs(queue_name: str) -> bool:
+    from .delivery import backend
+
+    return backend().wakes_up(queue_name)
+
+
+def _await_database(place: Workplace) -> None:
+    """Wait, at most some seconds, until the database answers."""
+    from django.db import Error, connections
+
+    from .conf import database
+
+    connection = connections[database()]
+    for seconds in DATABASE_WAITS:
+        try:
+            connection.close()
+            connection.ensure_connection()
+        except Error:
+            if not place.wait(seconds):
+                return
+        else:
+            return

@@ -1,0 +1,98 @@
+"""Signals while a job runs: noted, passed on, and held back while our own books are written."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any]
+
+# They mean "end soon". RQ's HerokuWorker tells its horse by SIGRTMIN.
+_STOPS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGRTMIN") if hasattr(signal, name))
+# RQ's death penalty. Handlers of all of these may raise in the middle of anything.
+_ALARM = getattr(signal, "SIGALRM", None)
+
+
+class Signals:
+    """Wraps the handlers of stop signals and of RQ's death penalty for the time of one execution.
+
+    A stop signal calls `on_stop` at once, then the handler that was there before. While `hold()` is open, handlers
+    that were there before are only called once it closes: they may raise, and our own books must not tear.
+
+    `keep`: leave ours installed afterwards. In a horse nothing but RQ's bookkeeping follows, which a SIGTERM to the
+    whole process group (systemd, Heroku) must not kill either.
+    """
+
+    def __init__(self, on_stop: Callable[[], None], *, keep: bool = False) -> None:
+        self._on_stop = on_stop
+        self._keep = keep
+        self._previous: dict[int, Any] = {}
+        self._held = 0
+        self._pending: list[int] = []
+
+    def __enter__(self) -> Signals:
+        # Python allows handlers in the main thread only; elsewhere the worker's hash in Redis has to do.
+        if threading.current_thread() is threading.main_thread():
+            for signum in (*_STOPS, _ALARM):
+                self._wrap(signum)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._keep:
+            return
+        for signum, previous in self._previous.items():
+            if signal.getsignal(signum) == self._handle:
+                signal.signal(signum, previous)
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let nothing raise inside. Handlers that were due run when the outermost hold closes."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            self._release()
+
+    def disarm(self) -> None:
+        """End RQ's death penalty: what follows is bookkeeping, not the job."""
+        if _ALARM in self._previous:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._pending = [signum for signum in self._pending if signum != _ALARM]
+
+    def _release(self) -> None:
+        while self._pending and not self._held:
+            self._pass_on(self._pending.pop(0), None)
+
+    def _wrap(self, signum: int | None) -> None:
+        if signum is None:
+            return
+        current = signal.getsignal(signum)
+        # Ignored SIGINT stays ignored: RQ's horses leave Ctrl-C to their worker. None: set by C code, not ours to wrap.
+        if current is None or current == self._handle or (signum == signal.SIGINT and current == signal.SIG_IGN):
+            return
+        self._previous[signum] = current
+        signal.signal(signum, self._handle)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if signum != _ALARM:
+            self._on_stop()
+        if self._held:
+            self._pending.append(signum)
+        else:
+            self._pass_on(signum, frame)
+
+    def _pass_on(self, signum: int, frame: FrameType | None) -> None:
+        previous = self._previous.get(signum)
+        try:
+            # SIG_DFL would end the process and SIG_IGN would do nothing: we have noted it, which is better than either.
+            if callable(previous):
+                previous(signum, frame)
+        finally:
+            # RQ's handlers install others for the second signal, and Heroku's one its own alarm: wrap those too.
+            for each in list(self._previous):
+                self._wrap(each)

@@ -1,0 +1,313 @@
+"""What the body of a step is given: its cursor, its checkpoints, its block."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+
+from . import attributes, codec
+from .errors import CheckpointError
+from .sources import Source, as_source
+from .successor import successor
+
+if TYPE_CHECKING:
+    from .models import StepRecord
+    from .progress import Progress
+    from .stopping import Stopping
+
+T = TypeVar("T")
+
+_NOTHING: Any = object()
+
+
+class Step:
+    """A step while it runs. Bodies that take one parameter get it.
+
+    `cursor` says how far the step has come: None, `start=`, or where the last execution left it. Move it with `set`,
+    `advance` or `iterate`; each movement is a checkpoint, where the job may leave to be continued later.
+    """
+
+    def __init__(self, record: StepRecord, progress: Progress, stopping: Stopping, *, resumed: bool) -> None:
+        self.record = record
+        # Whether this step was begun by an earlier execution.
+        self.resumed = resumed
+        # Something moved since it was last written.
+        self.unsaved = False
+        # Inside `with step.atomic()`.
+        self.in_own_block = False
+        self._progress = progress
+        self._stopping = stopping
+        self._cursor = codec.decode(record.cursor_json, what=f"cursor of step {record.name!r}")
+        self._initial = record.cursor_json
+        # Cursor after the item in hand, and how much that item counts, while a turn of `iterate` lasts.
+        self._after: Any = _NOTHING
+        self._size = 1
+        self._turn_done = False
+        self._lazy_total: Any = None
+
+    def __repr__(self) -> str:
+        return f"<Step {self.name!r} cursor={self._cursor!r}>"
+
+    @property
+    def name(self) -> str:
+        """The step's name, unique within its job."""
+        return self.record.name
+
+    @property
+    def cursor(self) -> Any:
+        """How far the step has come; None until it is moved or given a `start`."""
+        self._progress.settle(self)
+        return self._cursor
+
+    @property
+    def advanced(self) -> bool:
+        """Whether the cursor moved in this execution. A list that was changed in place counts."""
+        return self.encoded_cursor() != self._initial
+
+    def set(self, cursor: Any) -> None:
+        """Move the cursor, then checkpoint. Raises `SerializationError` for a value that cannot be stored."""
+        codec.check(cursor, what=f"cursor of step {self.name!r}")
+        self._cursor = cursor
+        self.unsaved = True
+        self._checkpoint()
+
+    def advance(self, from_: Any = None) -> None:
+        """Move the cursor to the successor of `from_`, or of itself, then checkpoint.
+
+        int + 1, date + 1 day, or what `continuations.successor.register` taught; otherwise
+        `UnadvanceableCursorError`.
+        """
+        if self._progress.in_block:
+            self._progress.settle(self)
+        current = self._cursor if from_ is None else from_
+        self._cursor = current + 1 if type(current) is int else successor(current)
+        self.unsaved = True
+        self._checkpoint()
+
+    def checkpoint(self) -> None:
+        """Leave here if there is a reason to, keeping the cursor."""
+        self._checkpoint()
+
+    async def acheckpoint(self) -> None:
+        """`checkpoint`, for steps that are coroutine functions."""
+        await sync_to_async(self._checkpoint)()
+
+    def progress(self, done: int | None = None, total: int | None = None) -> None:
+        """Say how much is done and how much there is in all, in any unit. Shown, never used to decide anything."""
+        for name, value in (("done", done), ("total", total)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                raise ValueError(f"step {self.name!r}: progress({name}={value!r}) expected a whole number from 0 on")
+        if done is not None:
+            self.record.processed = done
+        if total is not None:
+            self.record.total = total
+        self.unsaved = True
+
+    def atomic(self) -> AbstractContextManager[None]:
+        """A transaction in which work and cursor commit together, or not at all; a checkpoint follows it.
+
+        Inside a turn of `iterate`, leaving it moves the cursor past the item in hand, in that transaction. Effects on
+        this database inside it happen exactly once, whatever crashes. If the block raises, cursor, counts and
+        attributes go back to what they were before it.
+        """
+        return OwnBlock(self, lambda: self._progress.write_in_own_block(self), checkpoint=self._stopping.checkpoint)
+
+    @overload
+    def iterate(self, source: Source[T], /) -> Rows[T]: ...
+    @overload
+    def iterate(self, source: Iterable[T], /) -> Rows[T]: ...
+    def iterate(self, source: Any, /) -> Any:
+        """Walk `source` from the cursor on; the cursor moves past an item when the next one is asked for.
+
+        `source` is a queryset, any iterable, or one of `continuations.sources`. The result works in `for` and in
+        `async for`. Each turn is a checkpoint.
+        """
+        return Rows(self, as_source(source))
+
+    def encoded_cursor(self) -> str | None:
+        """The cursor as text."""
+        return codec.encode(self._cursor, what=f"cursor of step {self.name!r}")
+
+    def restore(self, stored: StepRecord) -> None:
+        """Become what is stored: a block in which more was written has been rolled back."""
+        for name in ("cursor_json", "attributes_json", "processed", "total", "advanced", "sequence"):
+            setattr(self.record, name, getattr(stored, name))
+        self._cursor = codec.decode(stored.cursor_json, what=f"cursor of step {self.name!r}")
+        self._after = _NOTHING
+        self.unsaved = False
+        attributes.load(self._progress.job, stored.attributes_json)
+
+    def fill_record(self) -> None:
+        """Put onto the record what is to be written: the cursor, and the source's total when it is first needed."""
+        record = self.record
+        record.cursor_json = self.encoded_cursor()
+        record.advanced = record.advanced or record.cursor_json != self._initial
+        if self._lazy_total is not None:
+            total, self._lazy_total = self._lazy_total, None
+            if record.total is None:
+                record.total = total()
+
+    def _checkpoint(self) -> None:
+        stopping = self._stopping
+        if stopping.asked is None and not self._progress.in_block and time.monotonic() < stopping.due:
+            return
+        if self.in_own_block:
+            return
+        stopping.look_and_leave()
+
+    def _move_past_item(self) -> None:
+        if self._after is _NOTHING:
+            return
+        self._cursor, self._after = self._after, _NOTHING
+        self.record.processed += self._size
+        self.unsaved = True
+
+
+class Rows(Generic[T]):
+    """The items of a source from the step's cursor on."""
+
+    def __init__(self, step: Step, source: Any) -> None:
+        self._step = step
+        self._source = source
+
+    def __iter__(self) -> Iterator[T]:
+        step = self._step
+        if step._after is not _NOTHING:
+            raise CheckpointError(
+                f"step {step.name!r}: iterate() inside a turn of iterate(): a step has one cursor; "
+                "walk the inner items in a plain loop, or make them a source of their own"
+            )
+        size = getattr(self._source, "size", None)
+        step._lazy_total = getattr(self._source, "total", None)
+        try:
+            for item, after in self._source.after(step.cursor):
+                step._after = after
+                step._turn_done = False
+                if size is not None:
+                    step._size = size(item)
+                yield item
+                if not step._turn_done:
+                    step._move_past_item()
+                    step._checkpoint()
+        finally:
+            step._after, step._size, step._turn_done = _NOTHING, 1, False
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        # One turn at a time in the thread that owns the database connection.
+        rows = iter(self)
+        while True:
+            item = await sync_to_async(next)(rows, _NOTHING)
+            if item is _NOTHING:
+                return
+            yield item
+
+
+class OwnBlock:
+    """A durable transaction that ends with a write of the step.
+
+    `write` gives False if it was superseded; the whole block is rolled back then. `then` is called once it has
+    committed, before anything can be raised; `checkpoint` after that.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        write: Callable[[], bool],
+        *,
+        then: Callable[[], None] = lambda: None,
+        checkpoint: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._step = step
+        self._write = write
+        self._then = then
+        self._checkpoint = checkpoint
+        self._stack = ExitStack()
+        self._before: tuple[Any, ...] = ()
+
+    def __enter__(self) -> None:
+        step, progress = self._step, self._step._progress
+        if step.in_own_block:
+            raise CheckpointError(f"step {step.name!r}: step.atomic() inside step.atomic(); use one block for an item")
+        if step._turn_done:
+            raise CheckpointError(
+                f"step {step.name!r}: a second step.atomic() in the same turn of iterate(); "
+                "the first one has moved the cursor past the item, so put all work on it into one block"
+            )
+        if progress.block_is_open():
+            raise CheckpointError(
+                f"step {step.name!r}: step.atomic() inside transaction.atomic() would not commit by itself; "
+                "open it outside"
+            )
+        self._before = (
+            codec.encode(step._cursor),
+            step._after,
+            step.record.processed,
+            step.record.total,
+            step.record.advanced,
+            attributes.dump(progress.job),
+            step.unsaved,
+            step.record.sequence,
+        )
+        durable = not progress.in_block
+        self._stack.enter_context(transaction.atomic(using=progress.alias, durable=durable))
+        step.in_own_block = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._step._progress.hold():
+            superseded = self._close(kind, error, trace)
+            if error is None and not superseded:
+                self._then()
+        if superseded:
+            self._step._stopping.leave("superseded")
+        if error is None:
+            self._checkpoint()
+
+    def _close(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Write and commit, or roll back. True: superseded."""
+        step, superseded = self._step, False
+        try:
+            if error is None:
+                in_turn = step._after is not _NOTHING
+                step._move_past_item()
+                superseded = not self._write()
+                if superseded:
+                    transaction.set_rollback(True, using=step._progress.alias)
+                step._turn_done = in_turn
+            self._stack.__exit__(kind, error, trace)
+        except BaseException:
+            # The commit failed, or its answer was lost: only the stored row knows.
+            self._go_back()
+            step._progress.doubt()
+            raise
+        finally:
+            step.in_own_block = False
+        if error is not None:
+            self._go_back()
+        return superseded
+
+    def _go_back(self) -> None:
+        step, record = self._step, self._step.record
+        (
+            cursor,
+            step._after,
+            record.processed,
+            record.total,
+            record.advanced,
+            values,
+            step.unsaved,
+            record.sequence,
+        ) = self._before
+        step._cursor = codec.decode(cursor)
+        step._turn_done = False
+        record.status = record.Status.RUNNING
+        attributes.load(step._progress.job, values)

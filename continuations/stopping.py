@@ -1,0 +1,202 @@
+"""Whether an execution should leave: every reason, in one place, asked at checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from .errors import Interrupt
+
+if TYPE_CHECKING:
+    from .job import ContinuableJob
+    from .progress import Progress
+
+# Seconds, and share of the time-out, by which an execution leaves before RQ's death penalty.
+MARGIN = 5.0
+MARGIN_SHARE = 0.1
+# Times the longest gap between checkpoints seen so far: the next gap may be somewhat longer.
+GAP_FACTOR = 1.5
+# The margin never eats more than this share of the time-out, or short jobs would get nowhere.
+MARGIN_LIMIT = 1 / 3
+# Docker gives a container 10 s between SIGTERM and SIGKILL; a job that takes half of that to stop is told so.
+SLOW_CHECKPOINT = 5.0
+# Seconds between two log lines that say that a job cannot stop where it is.
+COMPLAINT_INTERVAL = 10.0
+
+REQUESTS = {"pausing": "paused", "cancelling": "cancelled"}
+
+Probe = Callable[["ContinuableJob"], Any]
+
+# Asked at every checkpoint of every execution of this process. For tests: see `continuations.testing`.
+probes: list[Probe] = []
+
+
+@dataclass(frozen=True)
+class Stop:
+    """What `should_stop()` may return: leave for `reason`, and if `wait` is given rest that many seconds first."""
+
+    reason: str
+    wait: float | None = None
+
+
+class Workplace(Protocol):
+    """What runs an execution: a worker's horse, a worker itself, or a caller."""
+
+    def deadline(self) -> float | None:
+        """Seconds until the death penalty, or None."""
+
+    def ask(self) -> str | None:
+        """A reason to leave that only a round trip tells. Never raises."""
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep signals from raising inside."""
+
+
+class Stopping:
+    """The question `stopping()`, for one execution.
+
+    Nothing going on costs one flag and one clock comparison: `asked` is None and `due` lies ahead. Everything that
+    costs more happens in `look`.
+    """
+
+    def __init__(self, job: ContinuableJob, progress: Progress, workplace: Workplace, interval: float) -> None:
+        self.asked: str | None = None
+        # When to look closer, on the monotonic clock. 0: the first movement after a claim is written at once.
+        self.due = 0.0
+        # The interrupt that left, so that one that was swallowed can be raised again.
+        self.left: Interrupt | None = None
+        self._job = job
+        self._progress = progress
+        self._workplace = workplace
+        self._interval = interval
+        self._next_beat = 0.0
+        self._last_look = time.monotonic()
+        self._longest_gap = 0.0
+        self._asked_at = self._last_look
+        self._complained_at = 0.0
+        self._timeout = workplace.deadline()
+        self._deadline = None if self._timeout is None else self._last_look + self._timeout
+        self._runs_until = None if job.max_runtime is None else self._last_look + job.max_runtime
+
+    def ask_to_stop(self) -> None:
+        """Called by signal handlers: only notes."""
+        self._note("stopping")
+
+    def checkpoint(self) -> None:
+        """Leave here if there is a reason to. The step's own fast path does the same inline."""
+        if self.asked is None and time.monotonic() < self.due:
+            return
+        self.look_and_leave()
+
+    def look_and_leave(self, *, boundary: bool = False) -> None:
+        """The rest of a checkpoint. `boundary`: between steps, where everything is asked."""
+        stop = self.look(boundary=boundary)
+        if stop is not None:
+            self.leave(stop.reason, stop.wait)
+
+    def reason(self) -> str | None:
+        """The answer to `stopping()`: why this execution should leave, or None."""
+        if self.asked is None and time.monotonic() < self.due:
+            return None
+        stop = self.look()
+        return None if stop is None else stop.reason
+
+    def look(self, *, boundary: bool = False) -> Stop | None:
+        """Ask everything that is due, and write progress on the beat."""
+        if self.left is not None:
+            raise self.left
+        now = time.monotonic()
+        self._measure(now)
+        if self._progress.block_is_open():
+            with self._workplace.hold():
+                self._progress.write_inside_block()
+            self._complain(now)
+            return None
+        on_beat = boundary or now >= self._next_beat
+        if on_beat:
+            self._next_beat = now + self._interval
+            with self._workplace.hold():
+                status = self._progress.beat()
+                self._note(REQUESTS.get(status or ""))
+                self._note(self._workplace.ask())
+            if status is None:
+                return Stop("superseded")
+        stop = self._reason(now, on_beat=on_beat)
+        self._set_due(now)
+        return stop
+
+    def leave(self, reason: str, wait: float | None = None) -> NoReturn:
+        """Raise the interrupt. The one place that does."""
+        late = time.monotonic() - self._asked_at
+        if self.asked is not None and late > SLOW_CHECKPOINT:
+            self._progress.complain(
+                f"took {late:.0f} s to reach a checkpoint after {self.asked} was asked: "
+                "call step.checkpoint() more often, or a worker that is given less time kills it there"
+            )
+        self.left = Interrupt(reason, wait=wait)
+        self.asked = self.asked or reason
+        raise self.left
+
+    def _reason(self, now: float, *, on_beat: bool) -> Stop | None:
+        for probe in probes:
+            if answer := probe(self._job):
+                return _as_stop(answer)
+        if self.asked is not None:
+            return Stop(self.asked)
+        if self._deadline is not None and now >= self._deadline - self._margin():
+            return Stop("timeout")
+        if self._runs_until is not None and now >= self._runs_until:
+            return Stop("max_runtime")
+        if on_beat and (answer := self._job.should_stop()):
+            return _as_stop(answer)
+        return None
+
+    def _note(self, reason: str | None) -> None:
+        if reason is not None and self.asked is None:
+            self.asked = reason
+            self._asked_at = time.monotonic()
+
+    def _margin(self) -> float:
+        timeout = self._timeout or 0.0
+        wanted = max(MARGIN, timeout * MARGIN_SHARE, self._longest_gap * GAP_FACTOR)
+        return min(wanted, timeout * MARGIN_LIMIT)
+
+    def _measure(self, now: float) -> None:
+        # The last checkpoint before this one is not known, only the last look; it came at most an interval later.
+        elapsed = now - self._last_look
+        self._longest_gap = max(self._longest_gap, elapsed - max(0.0, self._interval - 1.0))
+        self._last_look = now
+
+    def _set_due(self, now: float) -> None:
+        if probes or self._interval == 0:
+            self.due = 0.0
+            return
+        times = [self._next_beat]
+        if self._deadline is not None:
+            times.append(self._deadline - self._margin())
+        if self._runs_until is not None:
+            times.append(self._runs_until)
+        self.due = min(times)
+
+    def _complain(self, now: float) -> None:
+        """After stop was asked, say that an open transaction keeps the job from stopping."""
+        late = self._deadline is not None and now >= self._deadline - self._margin()
+        if late:
+            self._note("timeout")
+        if self.asked is not None and now - self._complained_at >= COMPLAINT_INTERVAL:
+            self._complained_at = now
+            self._progress.complain(
+                f"cannot stop here ({self.asked} was asked {now - self._asked_at:.0f} s ago) because a transaction is "
+                "open: use step.atomic() around the work on one item, and no transaction.atomic around the loop"
+            )
+
+
+def _as_stop(answer: Any) -> Stop:
+    if isinstance(answer, Stop):
+        return answer
+    if isinstance(answer, str):
+        return Stop(answer)
+    return Stop("stopping")

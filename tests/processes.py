@@ -1,0 +1,113 @@
+"""Real worker processes, and waiting for what they do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+T = TypeVar("T")
+
+# Seconds until a condition that should come true is given up; generous, since machines are slow at times.
+PATIENCE = 60.0
+
+
+def eventually(condition: Callable[[], T], message: str | Callable[[], str] = "", patience: float = PATIENCE) -> T:
+    """Wait until `condition()` is true and return what it gave. Raises AssertionError when it does not become so."""
+    end = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError((message() if callable(message) else message) or "the condition did not become true")
+        time.sleep(0.02)
+
+
+def database_url() -> str:
+    """The database of this test run, for other processes."""
+    from django.db import connection
+
+    found: dict[str, Any] = connection.settings_dict
+    name = found["NAME"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    scheme = {"postgresql": "postgresql", "mysql": "mysql"}[connection.vendor]
+    user = quote(found["USER"] or "") + (f":{quote(found['PASSWORD'])}" if found["PASSWORD"] else "")
+    return f"{scheme}://{user}@{found['HOST'] or '127.0.0.1'}:{found['PORT'] or ''}/{name}".replace(":/", "/", 0)
+
+
+class Worker:
+    """`manage.py rqworker`, or another command, in a session of its own."""
+
+    def __init__(self, command: str, *arguments: str, environ: dict[str, str]) -> None:
+        self.log = Path(tempfile.mkstemp(prefix="worker-", suffix=".log")[1])
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "django", command, *arguments],
+                env={
+                    **os.environ,
+                    "DJANGO_SETTINGS_MODULE": "tests.settings",
+                    "TEST_DELIVERY": "continuations.delivery.RQDelivery",
+                    "PYTHONUNBUFFERED": "1",
+                    **environ,
+                },
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def signal(self, signum: int) -> None:
+        """Send to the worker alone, as `docker stop` does."""
+        self.process.send_signal(signum)
+
+    def signal_all(self, signum: int) -> None:
+        """Send to the worker and all its descendants, as systemd and Heroku do."""
+        for pid in [self.pid, *self.descendants()]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signum)
+
+    def descendants(self) -> list[int]:
+        """Pids of children, theirs and so on. Horses have process groups of their own, but keep their parents."""
+        found: list[int] = []
+        parents: dict[int, list[int]] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    stat = (entry / "stat").read_text()
+                    parent = int(stat.rpartition(")")[2].split()[1])
+                    parents.setdefault(parent, []).append(int(entry.name))
+        queue = [self.pid]
+        while queue:
+            children = parents.get(queue.pop(), [])
+            found += children
+            queue += children
+        return found
+
+    def wait(self) -> int:
+        """Wait for it to end and return its exit code."""
+        return self.process.wait(PATIENCE)
+
+    def kill_all(self) -> None:
+        """End everything that is left."""
+        self.signal_all(signal.SIGKILL)
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(PATIENCE)
+        self.log.unlink(missing_ok=True)
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.log.read_text(errors="replace")
