@@ -57,9 +57,7 @@ def attribute(*, default: Any) -> Any:
 
 def names(job_class: type) -> set[str]:
     """Names of the attributes that `job_class` and its bases declare."""
-    return {
-        name for klass in job_class.__mro__ for name, value in vars(klass).items() if isinstance(value, Attribute)
-    }
+    return {name for klass in job_class.__mro__ for name, value in vars(klass).items() if isinstance(value, Attribute)}
 
 
 def dump(job: Any) -> str | None:

@@ -56,11 +56,13 @@ def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
     row: Continuation | None = None
     for _ in range(ATTEMPTS):
         row = Continuation.objects.using(alias).filter(pk=pk).first()
-        if (refusal := _refuse(row, delivery, place)) is not None or row is None:
-            return Claim(row, refusal=refusal or Refusal.GONE)
+        if row is None:
+            return Claim(None, refusal=Refusal.GONE)
+        if (refusal := _refuse(row, delivery, place)) is not None:
+            return Claim(row, refusal=refusal)
         owner = None
         if row.status in OWNED:
-            owner = Execution.objects.using(alias).filter(pk=row.owner).first()
+            owner = Execution.objects.using(alias).filter(id=row.owner).first() if row.owner else None
             if owner is not None and not place.is_dead(owner):
                 return Claim(row, refusal=Refusal.OWNED)
         execution = _take(row, owner, place)
@@ -69,9 +71,7 @@ def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
     return Claim(row, refusal=Refusal.OWNED)
 
 
-def _refuse(row: Continuation | None, delivery: int, place: Workplace) -> Refusal | None:
-    if row is None:
-        return Refusal.GONE
+def _refuse(row: Continuation, delivery: int, place: Workplace) -> Refusal | None:
     if row.status in FINISHED:
         return Refusal.ENDED
     if row.delivery != delivery or row.status == Status.PAUSED:

@@ -27,7 +27,9 @@ from .errors import DeserializationError, SerializationError
 TAG = "$"
 
 # Immutable and always serialisable: nothing to check when a cursor of these types is set.
-ATOMS: frozenset[type] = frozenset({int, str, float, bool, type(None), dt.date, dt.timedelta, Decimal, uuid.UUID, bytes})
+ATOMS: frozenset[type] = frozenset(
+    {int, str, float, bool, type(None), dt.date, dt.timedelta, Decimal, uuid.UUID, bytes}
+)
 
 
 def encode(value: Any, *, what: str = "value") -> str | None:

@@ -116,11 +116,11 @@ def queue_named(name: str) -> Queue:
     return get_queue(name, commit_mode="auto")
 
 
-def _push(continuation: Continuation, at_front: bool) -> None:  # noqa: FBT001 - called by on_commit
+def _push(continuation: Continuation, at_front: bool) -> None:
     try:
         backend().push(continuation, at_front=at_front)
     except (RedisError, OSError) as error:
-        logger.error(  # noqa: TRY400 - the traceback of a refused connection helps nobody
+        logger.error(
             "%s is stored but not delivered: Redis did not answer (%s: %s)",
             continuation,
             type(error).__name__,

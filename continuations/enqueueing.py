@@ -89,7 +89,7 @@ def _row(
     return Continuation(
         job_path=path,
         queue_name=_checked_queue(options.queue_name or job_class.queue_name, name),
-        arguments_json=codec.encode([list(args), kwargs], what=f"arguments of {name}"),
+        arguments_json=codec.encode([list(args), kwargs], what=f"arguments of {name}") or "",
         rq_options_json=frozen,
         run_after=_moment(options.run_after, name),
     )

@@ -40,7 +40,7 @@ class DeserializationError(ContinuationError):
 
 
 class NoProgressError(ContinuationError):
-    """The job was told to end (time-out, shutdown) before it reached any checkpoint; running it again would not help."""
+    """The job was told to end (time-out, shutdown) before it had advanced; running it again would not help."""
 
 
 class ResumeLimitError(ContinuationError):
@@ -63,7 +63,7 @@ class ContinuationFailed(ContinuationError):  # noqa: N818 - reads as the fact i
     """What RQ is told when a delivery finds that its continuation has failed or was cancelled."""
 
 
-class Interrupt(BaseException):  # noqa: N818 - not an error
+class Interrupt(BaseException):
     """Leaves the current execution at a checkpoint. Not an `Exception`, so that `except Exception` lets it pass.
 
     Raised in one place (`Stopping.leave`) and caught in one place (the execution). Do not catch it.

@@ -16,7 +16,7 @@ from . import attributes, codec, log
 from .claim import Claim, Refusal, claim
 from .conf import settings
 from .delivery import deliver
-from .errors import CrashLimitError, Interrupt
+from .errors import CrashLimitError, Interrupt, SerializationError
 from .loading import load_job_class
 from .models import Continuation, Execution, StepRecord
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
@@ -111,7 +111,7 @@ class _Running:
         if ending.error is None and ending.reason is None:
             try:
                 result_json = codec.encode(ending.result, what=f"result of {self.continuation.job_name}.perform")
-            except codec.SerializationError as error:
+            except SerializationError as error:
                 ending = Ending(error=error)
         with transaction.atomic(using=self.alias):
             row = Continuation.objects.using(self.alias).select_for_update().get(pk=self.continuation.pk)

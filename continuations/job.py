@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from asgiref.sync import sync_to_async
 
@@ -133,7 +133,7 @@ class ContinuableJob:
     if TYPE_CHECKING:
         perform: Callable[..., Any]
 
-    def __new__(cls, *_: Any, **__: Any) -> ContinuableJob:
+    def __new__(cls, *_: Any, **__: Any) -> Self:
         job = super().__new__(cls)
         job._attributes = {}
         job._continuation = job._sequence = job._stopping = None

@@ -227,7 +227,7 @@ def _named(queryset: QuerySet[Any, Any], name: object) -> Sequence[Field[Any, An
 def _is_unique(meta: Options[Any], fields: Sequence[Field[Any, Any]]) -> bool:
     if any(field.unique for field in fields):
         return True
-    metas = [meta, *(parent._meta for parent in meta.all_parents)]  # noqa: SLF001 - documented by Django
+    metas = [meta, *(parent._meta for parent in meta.all_parents)]
     groups = [[field.name for field in meta.pk_fields]]
     groups += [list(constraint.fields) for meta in metas for constraint in meta.total_unique_constraints]
     groups += [list(names) for meta in metas for names in meta.unique_together]
@@ -235,7 +235,7 @@ def _is_unique(meta: Options[Any], fields: Sequence[Field[Any, Any]]) -> bool:
 
 
 def _key_getter(queryset: QuerySet[Any, Any], keys: Sequence[Key]) -> Callable[[Any], Any]:
-    shape = queryset._iterable_class  # noqa: SLF001 - Django says nowhere else what a queryset gives
+    shape = queryset._iterable_class
     if not issubclass(shape, ValuesIterable | ValuesListIterable | FlatValuesListIterable):
         return operator.attrgetter(*(key.column for key in keys))
     if issubclass(shape, ValuesIterable | NamedValuesListIterable):

@@ -210,7 +210,7 @@ class _Statements:
         self._fields: dict[str, Field[Any, Any]] = {field.attname: field for field in StepRecord._meta.concrete_fields}
         self._steps = quote(StepRecord._meta.db_table)
         self._continuations = quote(Continuation._meta.db_table)
-        status = f"{quote('status')} FROM {self._continuations} WHERE {quote('id')} = %s"  # noqa: S608
+        status = f"{quote('status')} FROM {self._continuations} WHERE {quote('id')} = %s"
         self._returning = f" RETURNING (SELECT {status})" if self.returns else ""
         self._updates = {False: self._update_text(self._BEAT), True: self._update_text(self._COMPLETED)}
         self._insert_text = self._make_insert()
@@ -265,7 +265,7 @@ class _Statements:
         return "%s"
 
     def _column(self, name: str) -> str:
-        return self._quote(self._fields[name].column)
+        return self._quote(self._fields[name].column or "")
 
 
 def _depth(connection: BaseDatabaseWrapper) -> int:

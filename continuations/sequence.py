@@ -169,7 +169,8 @@ class Sequence:
     def _check_block(self, name: str) -> None:
         if self._running and self.current is not None:
             raise InvalidStepError(
-                f"step {name!r} was met inside step {self.current.name!r}: steps cannot be nested; call it after that step"
+                f"step {name!r} was met inside step {self.current.name!r}: steps cannot be nested; "
+                "call it after that step"
             )
         if self._progress.block_is_open():
             raise CheckpointError(

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -34,7 +34,7 @@ class Signals:
         self._held = 0
         self._pending: list[int] = []
 
-    def __enter__(self) -> Signals:
+    def __enter__(self) -> Self:
         # Python allows handlers in the main thread only; elsewhere the worker's hash in Redis has to do.
         if threading.current_thread() is threading.main_thread():
             for signum in (*_STOPS, _ALARM):

@@ -201,10 +201,8 @@ class Rows(Generic[T]):
     async def __aiter__(self) -> AsyncIterator[T]:
         # One turn at a time in the thread that owns the database connection.
         rows = iter(self)
-        while True:
-            item = await sync_to_async(next)(rows, _NOTHING)
-            if item is _NOTHING:
-                return
+        following = sync_to_async(lambda: next(rows, _NOTHING))
+        while (item := await following()) is not _NOTHING:
             yield item
 
 

@@ -33,7 +33,7 @@ def _int(cursor: int) -> int:
 
 
 @successor.register
-def _bool(cursor: bool) -> Any:  # noqa: FBT001 - dispatch needs it positional
+def _bool(cursor: bool) -> Any:
     raise UnadvanceableCursorError(f"a bool ({cursor!r}) has no successor; expected an int or a date")
 
 

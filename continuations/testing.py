@@ -209,8 +209,11 @@ def _is_at(job: ContinuableJob, job_class: type[ContinuableJob], step: str, curs
     if not isinstance(job, job_class):
         return False
     current = job._running()[0].current
-    return current is not None and current.name == step and type(current.cursor) is type(cursor) and (
-        current.cursor == cursor
+    return (
+        current is not None
+        and current.name == step
+        and type(current.cursor) is type(cursor)
+        and (current.cursor == cursor)
     )
 
 

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
@@ -53,7 +53,7 @@ class Workplace:
         self._on_stop: Callable[[], None] | None = None
         self.stop_asked = False
 
-    def __enter__(self) -> Workplace:
+    def __enter__(self) -> Self:
         self._signals.__enter__()
         return self
 
@@ -212,4 +212,3 @@ def _process_exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dj_database_url
 
-SECRET_KEY = "tests"  # noqa: S105
+SECRET_KEY = "tests"
 USE_TZ = True
 TIME_ZONE = "Europe/Berlin"
 ROOT_URLCONF = "demo_project.urls"
