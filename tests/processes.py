@@ -41,8 +41,9 @@ def database_url() -> str:
     if connection.vendor == "sqlite":
         return f"sqlite:///{name}"
     scheme = {"postgresql": "postgresql", "mysql": "mysql"}[connection.vendor]
-    user = quote(found["USER"] or "") + (f":{quote(found['PASSWORD'])}" if found["PASSWORD"] else "")
-    return f"{scheme}://{user}@{found['HOST'] or '127.0.0.1'}:{found['PORT'] or ''}/{name}".replace(":/", "/", 0)
+    password = f":{quote(found['PASSWORD'])}" if found["PASSWORD"] else ""
+    port = f":{found['PORT']}" if found["PORT"] else ""
+    return f"{scheme}://{quote(found['USER'] or '')}{password}@{found['HOST'] or '127.0.0.1'}{port}/{name}"
 
 
 class Worker:
@@ -78,6 +79,15 @@ class Worker:
         for pid in [self.pid, *self.descendants()]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)
+
+    def signal_group(self, signum: int) -> None:
+        """Send to the worker's process group, as a terminal does for Ctrl-C."""
+        os.killpg(self.pid, signum)
+
+    def signal_pid(self, pid: int, signum: int) -> None:
+        """Send to one process of this worker."""
+        assert pid in self.descendants()
+        os.kill(pid, signum)
 
     def descendants(self) -> list[int]:
         """Pids of children, theirs and so on. Horses have process groups of their own, but keep their parents."""
