@@ -151,16 +151,15 @@ class Keyset(Generic[RowT]):
     def _check(self, cursor: Any) -> None:
         keys = self._keys
         expected = ", ".join(f"{key.column}: {key.field.get_internal_type()}" for key in keys)
-        if len(keys) > 1:
-            expected = f"a tuple ({expected})"
+        if len(keys) == 1:
+            fits, shape = keys[0].accepts(cursor), f"one value, {expected}"
+        else:
             fits = isinstance(cursor, tuple) and len(cursor) == len(keys)
             fits = fits and all(key.accepts(value) for key, value in zip(keys, cursor, strict=True))
-        else:
-            expected = f"one value, {expected}"
-            fits = not isinstance(cursor, tuple | list) and keys[0].accepts(cursor)
+            shape = f"a tuple ({expected})"
         if not fits:
             call = _call(self._queryset, self._fields)
-            raise TypeError(f"Cursor {cursor!r} is no place in {call}: expected {expected}, or None for the start.")
+            raise TypeError(f"Cursor {cursor!r} is no place in {call}: expected {shape}, or None for the start.")
 
 
 def _call(queryset: QuerySet[Any, Any], fields: Sequence[object], suffix: str = ".all()") -> str:
@@ -195,7 +194,7 @@ def _keys(queryset: QuerySet[Any, Any], names: Sequence[str]) -> list[Key]:
         call = _call(queryset, list(dict.fromkeys(columns)))
         raise TypeError(f'The key names "{repeated}" of {model} twice. Write {call}.')
     if nullable := next((key.column for key in keys if key.field.null), None):
-        call = _call(queryset, [name for name in names if name.lstrip("-") != nullable] or ["pk"])
+        call = _call(queryset, [key.order for key in keys if not key.field.null] or ["pk"])
         raise TypeError(f'Field "{nullable}" of {model} is nullable, and NULL has no place in an order. Write {call}.')
     if not _is_unique(queryset.query.get_meta(), [key.field for key in keys]):
         call = _call(queryset, [*names, "pk"])

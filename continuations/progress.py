@@ -76,7 +76,7 @@ class Progress:
         record.execution = self.execution
         record.started_at = record.heartbeat_at = timezone.now()
         record.attributes_json = attributes.dump(self.job)
-        return self._execute(*self._sql.insert(record)) is not None
+        return self._execute(*self._sql.insert(record), want_status=False) is not None
 
     def rename(self, record: StepRecord, name: str) -> bool:
         """Give a step in progress that never advanced to another name. False: superseded."""
@@ -103,15 +103,15 @@ class Progress:
         if step is None or step.in_own_block or not step.unsaved:
             return
         self._wrote_at_depth = _depth(self._connection)
-        self._write(step)
+        self._write(step, want_status=False)
 
     def write_in_own_block(self, step: Step) -> bool:
         """Write the step's movement in the transaction of `step.atomic()`. False: superseded."""
-        return self._write(step) is not None
+        return self._write(step, want_status=False) is not None
 
     def write_last(self, step: Step) -> bool:
         """Write where the step stands as the execution ends. False: superseded."""
-        return self._write(step) is not None
+        return self._write(step, want_status=False) is not None
 
     def complete(self, step: Step, result_json: str | None) -> bool:
         """Mark the step completed. False: superseded."""
@@ -143,12 +143,12 @@ class Progress:
         name = None if self.step is None else self.step.name
         log.warning(self.continuation, message if name is None else f"step {name!r} {message}", step=name)
 
-    def _write(self, step: Step, *, completed: bool = False) -> str | None:
+    def _write(self, step: Step, *, completed: bool = False, want_status: bool = True) -> str | None:
         record = step.record
         step.fill_record()
         record.attributes_json = attributes.dump(self.job)
         record.heartbeat_at = timezone.now()
-        status = self._execute(*self._sql.update(record, completed=completed))
+        status = self._execute(*self._sql.update(record, completed=completed), want_status=want_status)
         if status is None:
             status = self._examine(step)
         else:
@@ -176,8 +176,8 @@ class Progress:
             )
         return None
 
-    def _execute(self, sql: str, params: list[Any]) -> str | None:
-        """Run a fenced write; the continuation's status if it matched a row, else None."""
+    def _execute(self, sql: str, params: list[Any], *, want_status: bool) -> str | None:
+        """Run a fenced write. None: it matched no row; else the continuation's status, or "" if nobody wants it."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params)
             if self._sql.returns:
@@ -185,7 +185,7 @@ class Progress:
                 return None if row is None else str(row[0])
             if cursor.rowcount != 1:
                 return None
-        return self._read_status()
+        return self._read_status() if want_status else ""
 
     def _read_status(self) -> str | None:
         return (

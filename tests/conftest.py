@@ -54,4 +54,6 @@ def start_worker(redis_url: str, transactional_db: None) -> Iterator[Callable[..
 
     yield start
     for worker in workers:
+        # Shown by pytest when the test has failed.
+        print(f"--- worker {worker.pid}\n{worker.output()}")
         worker.kill_all()
