@@ -85,6 +85,8 @@ def _row(
     name = job_class.__name__
     path = job_path(job_class)
     bind(job_class, args, kwargs)
+    if job_class.resume_queue_name is not None:
+        _checked_queue(job_class.resume_queue_name, name)
     frozen = rq_options.freeze({**job_class.rq_options, **(options.rq_options or {})}, subject=name)
     return Continuation(
         job_path=path,

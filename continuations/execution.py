@@ -16,7 +16,7 @@ from . import attributes, codec, log
 from .claim import Claim, Refusal, claim
 from .conf import settings
 from .delivery import deliver
-from .errors import CrashLimitError, Interrupt, SerializationError
+from .errors import CheckpointError, CrashLimitError, Interrupt, SerializationError
 from .loading import load_job_class
 from .models import Continuation, Execution, StepRecord
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
@@ -105,6 +105,7 @@ class _Running:
 
     def end(self, ending: Ending) -> Outcome:
         """Decide and write the outcome in one transaction, under the row's lock."""
+        left_open = self.progress.abandon_blocks()
         if ending.reason == "superseded":
             return Outcome(self.continuation, refusal=Refusal.STALE)
         result_json = None
@@ -113,6 +114,13 @@ class _Running:
                 result_json = codec.encode(ending.result, what=f"result of {self.continuation.job_name}.perform")
             except SerializationError as error:
                 ending = Ending(error=error)
+        if left_open:
+            problem = CheckpointError(
+                f"{self.continuation.job_name}.perform ended with a transaction open on {', '.join(left_open)}; "
+                "it was rolled back. Open transactions with `with transaction.atomic():` and let the block end"
+            )
+            problem.__cause__ = ending.error
+            ending = Ending(error=problem)
         with transaction.atomic(using=self.alias):
             row = Continuation.objects.using(self.alias).select_for_update().get(pk=self.continuation.pk)
             if row.owner != self.execution.pk:

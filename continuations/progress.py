@@ -71,6 +71,25 @@ class Progress:
         """Remember which transactions are open as `perform` begins."""
         self._outer = {each.alias: _depth(each) for each in connections.all(initialized_only=True)}
 
+    def abandon_blocks(self) -> list[str]:
+        """Roll back transactions that `perform` opened and left open; their aliases.
+
+        Nothing that is written inside one is written. Django offers no way out of a block from outside, so the
+        connection is closed and its books are reset; under a test case's transaction that is impossible, and left.
+        """
+        left: list[str] = []
+        for connection in connections.all(initialized_only=True):
+            outer = self._outer.get(connection.alias, 0)
+            if _depth(connection) <= outer:
+                continue
+            left.append(connection.alias)
+            if outer == 0:
+                connection.savepoint_ids.clear()
+                connection.run_on_commit.clear()
+                connection.in_atomic_block = connection.needs_rollback = False
+                connection.close()
+        return left
+
     def start(self, record: StepRecord) -> bool:
         """Store a new step in progress. False: superseded."""
         record.execution = self.execution

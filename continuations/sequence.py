@@ -148,10 +148,13 @@ class Sequence:
         )
         with block:
             result = call(step)
+            self._stopping.insist()
             result_json = codec.encode(result, what=f"result of step {step.name!r}")
         return result
 
     def _complete(self, step: Step, result: Any) -> None:
+        # A body that swallowed the interrupt has not come to its end.
+        self._stopping.insist()
         if self._progress.block_is_open():
             raise CheckpointError(f"step {step.name!r} returned with a transaction open that it had begun")
         result_json = codec.encode(result, what=f"result of step {step.name!r}")

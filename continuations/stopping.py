@@ -106,8 +106,7 @@ class Stopping:
 
     def look(self, *, boundary: bool = False) -> Stop | None:
         """Ask everything that is due, and write progress on the beat."""
-        if self.left is not None:
-            raise self.left
+        self.insist()
         now = time.monotonic()
         self._measure(now)
         if self._progress.block_is_open():
@@ -139,6 +138,11 @@ class Stopping:
         self.left = Interrupt(reason, wait=wait)
         self.asked = self.asked or reason
         raise self.left
+
+    def insist(self) -> None:
+        """Raise the interrupt again if it was swallowed."""
+        if self.left is not None:
+            raise self.left
 
     def _reason(self, now: float, *, on_beat: bool) -> Stop | None:
         for probe in probes:

@@ -1,0 +1,52 @@
+# make demo   the main job in a browser, with a worker to kill
+# make test   all tests on SQLite and an embedded Valkey
+# make lint   style, types, migrations, deployment checks
+# make clean  remove what these made
+#
+# Needs Python 3.11 or newer and nothing else: everything is installed into .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+# DJANGO="django~=5.2.0" pins another release.
+DJANGO ?= django
+ARGS ?=
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python manage.py demo $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings
+	DJANGO_DEBUG=0 DJANGO_ALLOWED_HOSTS=demo.example DJANGO_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+clean:
+	rm -rf $(VENV) .venvs .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[demo]' '$(DJANGO)'
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[demo]' --group test --group types '$(DJANGO)'
+	touch $@
+
+$(VENV)/.lint: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[demo]' --group lint --group test --group types '$(DJANGO)'
+	touch $@
