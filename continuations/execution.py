@@ -108,12 +108,13 @@ class _Running:
         left_open = self.progress.abandon_blocks()
         if ending.reason == "superseded":
             return Outcome(self.continuation, refusal=Refusal.STALE)
-        result_json = None
-        if ending.error is None and ending.reason is None:
-            try:
-                result_json = codec.encode(ending.result, what=f"result of {self.continuation.job_name}.perform")
-            except SerializationError as error:
-                ending = Ending(error=error)
+        try:
+            if self.progress.step is not None:
+                self.progress.check(self.progress.step)
+            result_json = codec.encode(ending.result, what=f"result of {self.continuation.job_name}.perform")
+        except SerializationError as error:
+            result_json = None
+            ending = ending if ending.error is not None else Ending(error=error)
         if left_open:
             problem = CheckpointError(
                 f"{self.continuation.job_name}.perform ended with a transaction open on {', '.join(left_open)}; "

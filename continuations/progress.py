@@ -13,7 +13,7 @@ from django.db.models import Field
 from django.utils import timezone
 
 from . import attributes, log
-from .errors import CheckpointError
+from .errors import CheckpointError, SerializationError
 from .models import Continuation, StepRecord
 
 if TYPE_CHECKING:
@@ -97,16 +97,26 @@ class Progress:
         record.attributes_json = attributes.dump(self.job)
         return self._execute(*self._sql.insert(record), want_status=False) is not None
 
-    def rename(self, record: StepRecord, name: str) -> bool:
-        """Give a step in progress that never advanced to another name. False: superseded."""
-        values = {"name": name, "started_at": timezone.now(), "sequence": record.sequence + 1}
+    def replace(self, old: StepRecord, new: StepRecord) -> bool:
+        """Let `new` take the place of a step in progress that never advanced. False: superseded."""
+        new.pk, new.execution, new.sequence = old.pk, self.execution, old.sequence + 1
+        new.started_at = new.heartbeat_at = timezone.now()
+        new.attributes_json = attributes.dump(self.job)
+        names = (
+            "name",
+            "cursor_json",
+            "attributes_json",
+            "processed",
+            "total",
+            "sequence",
+            "started_at",
+            "heartbeat_at",
+        )
         changed = (
             StepRecord.objects.using(self.alias)
-            .filter(pk=record.pk, execution=self.execution, sequence=record.sequence)
-            .update(**values)
+            .filter(pk=old.pk, execution=self.execution, sequence=old.sequence)
+            .update(**{name: getattr(new, name) for name in names})
         )
-        for field, value in values.items():
-            setattr(record, field, value)
         return changed == 1
 
     def beat(self) -> str | None:
@@ -156,6 +166,18 @@ class Progress:
     def doubt(self) -> None:
         """A commit failed in a way that leaves open what is stored: read it before the cursor is used again."""
         self._wrote_at_depth = _depth(self._connection) + 1
+
+    def check(self, step: Step) -> None:
+        """Raise `SerializationError` if the cursor or an attribute was changed in place to what cannot be stored.
+
+        The step becomes what is stored then, so that an outcome can be written with it.
+        """
+        try:
+            step.fill_record()
+            attributes.dump(self.job)
+        except SerializationError:
+            step.restore(StepRecord.objects.using(self.alias).get(pk=step.record.pk))
+            raise
 
     def complain(self, message: str) -> None:
         """A warning about the step in progress."""

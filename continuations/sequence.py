@@ -56,6 +56,7 @@ class Sequence:
     def run(self, name: Any, body: Callable[..., Any], *, start: Any, isolated: bool, atomic: bool) -> Any:
         """Meet the step `name`: run, resume or skip it, and give its result."""
         self._check_name(name)
+        self._stopping.insist()
         self._check_block(name)
         position = len(self.met)
         if position < len(self.completed):
@@ -103,16 +104,17 @@ class Sequence:
 
     def _begin_held(self, name: str, position: int, start: Any) -> Step:
         record, progress = self.in_progress, self._progress
-        if record is not None and record.name != name and not progress.rename(record, name):
-            self._stopping.leave("superseded")
-        resumed = record is not None
-        if record is None:
+        resumed = record is not None and record.name == name
+        if record is None or not resumed:
             start_json = codec.encode(start, what=f"start of step {name!r}")
-            record = StepRecord(
+            fresh = StepRecord(
                 continuation_id=progress.continuation.pk, position=position, name=name, cursor_json=start_json
             )
-            if not progress.start(record):
+            # A step that never advanced gives way to one of another name.
+            ours = progress.start(fresh) if record is None else progress.replace(record, fresh)
+            if not ours:
                 self._stopping.leave("superseded")
+            record = fresh
         self.in_progress = record
         step = Step(record, progress, self._stopping, resumed=resumed)
         progress.step = step
@@ -188,7 +190,7 @@ class Sequence:
                 f"{_names(record.name for record in self.completed)}"
             )
         record = self.in_progress
-        if record is not None and record.name != name and record.advanced:
+        if record is not None and record.name != name and (record.advanced or record.name in self.met):
             raise InvalidStepError(
                 f"step {name!r} was met, but step {record.name!r} is in progress at cursor {record.cursor!r} "
                 "and has to be resumed first"
