@@ -38,7 +38,7 @@ ENCODINGS = [
 ]
 
 # Separators of all kinds, and characters whose bytes look like them in one encoding or another.
-TEXT = st.text(st.sampled_from(list('ab ",;\r\n\v\x85\u2028é€ਊഊ\u010d\u0a0d\u0d0a😀')), max_size=6)
+TEXT = st.text(st.sampled_from(list('ab ",;\r\n\v\x85\u2028é€ਊഊ\u0100\u010d\u0a0d\u0d0a😀')), max_size=6)
 
 
 def items(source, cursor=None):
@@ -62,6 +62,15 @@ def test_a_source_is_walked_as_it_is():
     countdown = Countdown()
 
     assert as_source(countdown) is countdown
+
+
+def test_the_class_of_a_source_is_no_source():
+    class Countdown:
+        def after(self, cursor):
+            yield 1, 1
+
+    with pytest.raises(TypeError, match=r"the class Countdown\. Write .* or make an instance of it"):
+        as_source(Countdown)
 
 
 def test_a_queryset_is_walked_by_key():
@@ -387,6 +396,11 @@ def test_a_file_resumes_everywhere_in_every_encoding(source, encoding, written):
     file = source(written("a,b\nc,d\r\ne,f\n\ng,h", encoding), encoding=encoding)
 
     assert_resumes_everywhere(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_byte_order_mark_further_on_is_text(encoding, written):
+    assert items(lines(written("a\n\ufeffb\n"), encoding=encoding)) == ["a", "\ufeffb"]
 
 
 # --- lines
