@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import Field
 from django.utils import timezone
 
@@ -42,14 +42,18 @@ class Progress:
         # Keeps RQ's death penalty and signals from raising while a write is under way.
         self.hold = hold
         self.job: ContinuableJob
+        # A movement of this execution has been written.
+        self.has_moved = False
         # The step that runs now.
         self.step: Step | None = None
         self._connection = connections[self.alias]
         # Blocks that were open before perform began (a test case's, a caller's) do not count.
         self._outer: dict[str, int] = {}
         self.note_outer_blocks()
-        # How deep the user's block was that we wrote in; nobody tells us how it ends.
-        self._wrote_at_depth = 0
+        # One for each block of the user's that we wrote in, until it has ended.
+        self._marks: list[_Mark] = []
+        # A commit of our own failed so that only the stored row knows what is stored.
+        self._doubtful = False
         # Status read by the write that completed the last step; good for one boundary.
         self._status: str | None = None
         self._sql = _Statements(self._connection)
@@ -62,6 +66,11 @@ class Progress:
     def in_block(self) -> bool:
         """A transaction is open on our alias, whoever opened it. Cheap; `block_is_open` tells whether it counts."""
         return self._connection.in_atomic_block
+
+    @property
+    def first_movement_waits(self) -> bool:
+        """Nothing of this execution is stored yet, and something could be: a crash a moment later should find it."""
+        return not self.has_moved and self.step is not None and self.step.unsaved
 
     def block_is_open(self) -> bool:
         """A transaction that was opened after `perform` began is open on our alias."""
@@ -129,9 +138,9 @@ class Progress:
     def write_inside_block(self) -> None:
         """Write the step's movement in the transaction the user opened, so that they commit together."""
         step = self.step
-        if step is None or step.in_own_block or not step.unsaved:
+        if step is None or step.in_own_block or not step.unsaved_in_block:
             return
-        self._wrote_at_depth = _depth(self._connection)
+        self._mark_block()
         self._write(step, want_status=False)
 
     def write_in_own_block(self, step: Step) -> bool:
@@ -154,18 +163,35 @@ class Progress:
         return True
 
     def settle(self, step: Step) -> None:
-        """After a block in which we wrote has ended, make the step what is stored."""
-        depth = _depth(self._connection)
-        if depth >= self._wrote_at_depth:
+        """If a block in which we wrote was rolled back, make the step what is stored."""
+        if not self._marks and not self._doubtful:
             return
-        self._wrote_at_depth = depth if self.block_is_open() else 0
+        registered = [entry[1] for entry in self._connection.run_on_commit]
+        open_marks = [mark for mark in self._marks if mark in registered]
+        rolled_back = any(not mark.committed and mark not in open_marks for mark in self._marks)
+        self._marks = open_marks
+        if not rolled_back and not self._doubtful:
+            return
         stored = StepRecord.objects.using(self.alias).get(pk=step.record.pk)
+        self._doubtful = False
         if stored.execution == self.execution and stored.sequence != step.record.sequence:
             step.restore(stored)
 
     def doubt(self) -> None:
         """A commit failed in a way that leaves open what is stored: read it before the cursor is used again."""
-        self._wrote_at_depth = _depth(self._connection) + 1
+        self._doubtful = True
+
+    def _mark_block(self) -> None:
+        """Leave a mark that tells how the open block ended.
+
+        Django runs what was registered for a commit when it happens, and drops it on a rollback, of savepoints too.
+        """
+        savepoints = set(self._connection.savepoint_ids)
+        if any(mark.savepoints == savepoints for mark in self._marks):
+            return
+        mark = _Mark(savepoints)
+        self._marks.append(mark)
+        transaction.on_commit(mark, using=self.alias)
 
     def check(self, step: Step) -> None:
         """Raise `SerializationError` if the cursor or an attribute was changed in place to what cannot be stored.
@@ -195,7 +221,8 @@ class Progress:
         else:
             record.sequence += 1
         if status is not None:
-            step.unsaved = False
+            self.has_moved = self.has_moved or step.unsaved
+            step.unsaved = step.unsaved_in_block = False
         return status
 
     def _examine(self, step: Step) -> str | None:
@@ -235,6 +262,17 @@ class Progress:
             .values_list("status", flat=True)
             .first()
         )
+
+
+class _Mark:
+    """Stands among the functions that Django calls on commit."""
+
+    def __init__(self, savepoints: set[str]) -> None:
+        self.savepoints = savepoints
+        self.committed = False
+
+    def __call__(self) -> None:
+        self.committed = True
 
 
 class _Statements:

@@ -157,6 +157,7 @@ class Sequence:
     def _complete(self, step: Step, result: Any) -> None:
         # A body that swallowed the interrupt has not come to its end.
         self._stopping.insist()
+        self._progress.settle(step)
         if self._progress.block_is_open():
             raise CheckpointError(f"step {step.name!r} returned with a transaction open that it had begun")
         result_json = codec.encode(result, what=f"result of step {step.name!r}")

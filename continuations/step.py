@@ -37,8 +37,9 @@ class Step:
         self.record = record
         # Whether this step was begun by an earlier execution.
         self.resumed = resumed
-        # Something moved since it was last written.
+        # Something moved since it was last written; and did so inside a transaction of the user's.
         self.unsaved = False
+        self.unsaved_in_block = False
         # Inside `with step.atomic()`.
         self.in_own_block = False
         self._progress = progress
@@ -73,8 +74,8 @@ class Step:
     def set(self, cursor: Any) -> None:
         """Move the cursor, then checkpoint. Raises `SerializationError` for a value that cannot be stored."""
         codec.check(cursor, what=f"cursor of step {self.name!r}")
-        self._cursor = cursor
-        self.unsaved = True
+        self._progress.settle(self)
+        self._move_to(cursor)
         self._checkpoint()
 
     def advance(self, from_: Any = None) -> None:
@@ -83,11 +84,8 @@ class Step:
         int + 1, date + 1 day, or what `continuations.successor.register` taught; otherwise
         `UnadvanceableCursorError`.
         """
-        if self._progress.in_block:
-            self._progress.settle(self)
-        current = self._cursor if from_ is None else from_
-        self._cursor = current + 1 if type(current) is int else successor(current)
-        self.unsaved = True
+        current = self.cursor if from_ is None else from_
+        self._move_to(current + 1 if type(current) is int else successor(current))
         self._checkpoint()
 
     def checkpoint(self) -> None:
@@ -139,8 +137,7 @@ class Step:
         for name in ("cursor_json", "attributes_json", "processed", "total", "advanced", "sequence"):
             setattr(self.record, name, getattr(stored, name))
         self._cursor = codec.decode(stored.cursor_json, what=f"cursor of step {self.name!r}")
-        self._after = _NOTHING
-        self.unsaved = False
+        self.unsaved = self.unsaved_in_block = False
         attributes.load(self._progress.job, stored.attributes_json)
 
     def fill_record(self) -> None:
@@ -161,12 +158,19 @@ class Step:
             return
         stopping.look_and_leave()
 
+    def _move_to(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self.unsaved = True
+        if self._progress.in_block:
+            self.unsaved_in_block = True
+
     def _move_past_item(self) -> None:
         if self._after is _NOTHING:
             return
-        self._cursor, self._after = self._after, _NOTHING
+        self._progress.settle(self)
+        after, self._after = self._after, _NOTHING
         self.record.processed += self._size
-        self.unsaved = True
+        self._move_to(after)
 
 
 class Rows(Generic[T]):
@@ -230,6 +234,7 @@ class OwnBlock:
 
     def __enter__(self) -> None:
         step, progress = self._step, self._step._progress
+        progress.settle(step)
         if step.in_own_block:
             raise CheckpointError(f"step {step.name!r}: step.atomic() inside step.atomic(); use one block for an item")
         if step._turn_done:

@@ -102,7 +102,8 @@ class Stopping:
         if self.asked is None and time.monotonic() < self.due:
             return None
         stop = self.look()
-        return None if stop is None else stop.reason
+        # Inside a transaction nothing is decided, but what was noted is known.
+        return self.asked if stop is None else stop.reason
 
     def look(self, *, boundary: bool = False) -> Stop | None:
         """Ask everything that is due, and write progress on the beat."""
@@ -114,7 +115,7 @@ class Stopping:
                 self._progress.write_inside_block()
             self._complain(now)
             return None
-        on_beat = boundary or now >= self._next_beat
+        on_beat = boundary or now >= self._next_beat or self._progress.first_movement_waits
         if on_beat:
             self._next_beat = now + self._interval
             with self._workplace.hold():
@@ -175,7 +176,7 @@ class Stopping:
         self._last_look = now
 
     def _set_due(self, now: float) -> None:
-        if probes or self._interval == 0:
+        if probes or self._interval == 0 or not self._progress.has_moved:
             self.due = 0.0
             return
         times = [self._next_beat]
