@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ContinuationsConfig(AppConfig):
-    """Add `"continuations"` to `INSTALLED_APPS`, before `"django_rq"`."""
+    """Add `"continuations"` to `INSTALLED_APPS`; before `"django_rq"`, its `rqworker` is the better one."""
 
     name = "continuations"
     verbose_name = _("Continuations")

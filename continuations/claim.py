@@ -156,6 +156,8 @@ def _follow(row: Continuation, owner: Execution | None, execution: Execution) ->
         moved = current is not None and current.advanced and current.cursor_json != owner.cursor_before_json
         progressed = completed != owner.completed_before or moved
         changes |= {"reason": "crash", "crashes": 0 if progressed else row.crashes + 1}
+        if progressed:
+            changes |= {"attempts_json": {}, "errors": 0}
         if has_progress:
             changes["counted_resumptions"] = row.counted_resumptions + 1
     for name, value in changes.items():

@@ -40,7 +40,11 @@ def encode(value: Any, *, what: str = "value") -> str | None:
     if kind is int:
         return str(value)
     try:
-        return json.dumps(value if kind is str else _to_json(value), ensure_ascii=False, separators=(",", ":"))
+        plain = value if kind is str else _to_json(value)
+        text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+        if not text.isascii() and not _is_unicode(text):
+            text = json.dumps(plain, separators=(",", ":"))
+        return text
     except SerializationError as error:
         raise SerializationError(f"{what}: {error}") from None
     except RecursionError:
@@ -63,6 +67,15 @@ def check(value: Any, *, what: str) -> None:
     """Raise `SerializationError` unless `value` can be stored. Costs nothing for the usual cursors."""
     if type(value) not in ATOMS:
         encode(value, what=what)
+
+
+def _is_unicode(text: str) -> bool:
+    # Lone surrogates, as in undecodable file names, are no text for a database; escaped they are.
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _to_json(value: Any) -> Any:

@@ -74,3 +74,16 @@ class Interrupt(BaseException):
         self.reason = reason
         # Seconds to rest before going on; None goes back to the queue at once.
         self.wait = wait
+
+
+def storable(text: str) -> str:
+    """`text` as every database takes it: without NUL and lone surrogates, which errors about file names may have."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def text_of(error: BaseException) -> str:
+    """The error's message, whatever its class does when asked for it."""
+    try:
+        return storable(str(error))
+    except Exception:  # noqa: BLE001 - an outcome must be written all the same
+        return f"<{type(error).__name__} without a text>"

@@ -16,7 +16,7 @@ from . import attributes, codec, log
 from .claim import Claim, Refusal, claim
 from .conf import settings
 from .delivery import deliver
-from .errors import CheckpointError, CrashLimitError, Interrupt, SerializationError
+from .errors import CheckpointError, CrashLimitError, Interrupt, SerializationError, storable, text_of
 from .loading import load_job_class
 from .models import Continuation, Execution, StepRecord
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
@@ -196,7 +196,7 @@ class _Running:
         if decision.status == Status.SUCCEEDED:
             changes["result_json"] = result_json
         changes |= _error_fields(decision.error) | {
-            "error_traceback": "" if decision.error is None else "".join(traceback.format_exception(decision.error))
+            "error_traceback": "" if decision.error is None else _traceback(decision.error)
         }
         outcome = self._rest(row, decision, changes, now)
         if outcome.status in FINISHED and row.delivery == 0:
@@ -259,7 +259,14 @@ def _error_fields(error: BaseException | None) -> dict[str, str]:
         return {"error_class": "", "error_message": ""}
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return {"error_class": name[:255], "error_message": str(error)}
+    return {"error_class": name[:255], "error_message": text_of(error)}
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return storable("".join(traceback.format_exception(error)))
+    except Exception:  # noqa: BLE001 - as for the message
+        return text_of(error)
 
 
 def _as_exception(error: BaseException) -> Exception:

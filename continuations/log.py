@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from .errors import text_of
+
 if TYPE_CHECKING:
     from .models import Continuation
 
@@ -63,7 +65,7 @@ def trouble(
         continuation.pk,
         place,
         type(error).__name__,
-        error,
+        text_of(error),
         then,
         exc_info=None if goes_on or outcome == "discarded" else error,
         extra=_fields(continuation, step, cursor, "error", None),
