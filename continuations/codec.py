@@ -37,9 +37,9 @@ def encode(value: Any, *, what: str = "value") -> str | None:
     if value is None:
         return None
     kind = type(value)
-    if kind is int:
-        return str(value)
     try:
+        if kind is int:
+            return str(value)
         plain = value if kind is str else _to_json(value)
         text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
         if not text.isascii() and not _is_unicode(text):
@@ -49,6 +49,9 @@ def encode(value: Any, *, what: str = "value") -> str | None:
         raise SerializationError(f"{what}: {error}") from None
     except RecursionError:
         raise SerializationError(f"{what}: it is nested too deeply, or contains itself") from None
+    except ValueError as error:
+        # An int too long for Python to print.
+        raise SerializationError(f"{what}: {error}") from None
 
 
 def decode(text: str | None, *, what: str = "value") -> Any:
@@ -59,7 +62,7 @@ def decode(text: str | None, *, what: str = "value") -> Any:
         return _from_json(json.loads(text))
     except DeserializationError as error:
         raise DeserializationError(f"{what}: {error}") from error.__cause__
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
         raise DeserializationError(f"{what}: {text[:200]!r} is not what this codec writes ({error})") from error
 
 
@@ -92,7 +95,7 @@ def _to_json(value: Any) -> Any:
         tag, write = writer
         return {TAG: tag, "v": write(value)}
     if isinstance(value, enum.Enum):
-        return {TAG: "enum", "v": [kind.__module__, kind.__qualname__, value.name]}
+        return _write_enum(value)
     if isinstance(value, Model):
         return {TAG: "model", "v": _model_reference(value)}
     raise SerializationError(_explain(value))
@@ -142,8 +145,34 @@ def _read_model(value: list[Any]) -> Model:
     return instance
 
 
+def _write_enum(member: enum.Enum) -> dict[str, Any]:
+    module, qualname = type(member).__module__, type(member).__qualname__
+    if module == "__main__" or "<locals>" in qualname:
+        where = "in __main__" if module == "__main__" else "inside a function"
+        raise SerializationError(
+            f"enum {module}.{qualname} is defined {where}, where a worker cannot find it: move it to a module"
+        )
+    if isinstance(member, enum.Flag) and member.name not in type(member).__members__:
+        # A combination has no name of its own.
+        return {TAG: "flag", "v": [module, qualname, member.value]}
+    return {TAG: "enum", "v": [module, qualname, member.name]}
+
+
 def _read_enum(value: list[str]) -> enum.Enum:
-    module, qualname, name = value
+    found, name = _enum_class(value[0], value[1]), value[2]
+    try:
+        return found[name]
+    except KeyError as error:
+        raise DeserializationError(
+            f"enum {found.__module__}.{found.__qualname__} has no member {name!r} any more"
+        ) from error
+
+
+def _read_flag(value: list[Any]) -> enum.Enum:
+    return _enum_class(value[0], value[1])(value[2])
+
+
+def _enum_class(module: str, qualname: str) -> type[enum.Enum]:
     # Looked up among what is imported, never imported: stored text must not choose what code runs.
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
@@ -152,10 +181,7 @@ def _read_enum(value: list[str]) -> enum.Enum:
         raise DeserializationError(
             f"enum {module}.{qualname} is not loaded: import it in the module of the job class that stored it"
         )
-    try:
-        return found[name]
-    except KeyError as error:
-        raise DeserializationError(f"enum {module}.{qualname} has no member {name!r} any more") from error
+    return found
 
 
 def _write_datetime(value: dt.datetime) -> list[Any]:
@@ -170,6 +196,18 @@ def _read_datetime(value: list[Any]) -> dt.datetime:
     return moment.replace(tzinfo=ZoneInfo(zone)) if zone else moment
 
 
+def _write_time(value: dt.time) -> list[Any]:
+    if isinstance(value.tzinfo, ZoneInfo):
+        return [value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo.key]
+    return [value.isoformat(), value.fold]
+
+
+def _read_time(value: list[Any]) -> dt.time:
+    text, fold, *zone = value
+    moment = dt.time.fromisoformat(text).replace(fold=fold)
+    return moment.replace(tzinfo=ZoneInfo(zone[0])) if zone else moment
+
+
 def _write_members(value: set[Any] | frozenset[Any]) -> list[Any]:
     # Sorted by text: equal sets must have equal texts, since cursors are compared by theirs.
     return sorted((_to_json(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
@@ -181,7 +219,7 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     frozenset: ("frozenset", _write_members),
     dt.datetime: ("datetime", _write_datetime),
     dt.date: ("date", dt.date.isoformat),
-    dt.time: ("time", lambda value: [value.isoformat(), value.fold]),
+    dt.time: ("time", _write_time),
     dt.timedelta: ("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
     Decimal: ("decimal", str),
     uuid.UUID: ("uuid", str),
@@ -196,12 +234,13 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "frozenset": lambda value: frozenset(_from_json(item) for item in value),
     "datetime": _read_datetime,
     "date": dt.date.fromisoformat,
-    "time": lambda value: dt.time.fromisoformat(value[0]).replace(fold=value[1]),
+    "time": _read_time,
     "timedelta": lambda value: dt.timedelta(*value),
     "decimal": Decimal,
     "uuid": uuid.UUID,
-    "bytes": base64.b64decode,
+    "bytes": lambda value: base64.b64decode(value, validate=True),
     "safe": SafeString,
     "enum": _read_enum,
+    "flag": _read_flag,
     "model": _read_model,
 }

@@ -60,11 +60,11 @@ class Decision:
 def decide(job_class: type[ContinuableJob], row: Continuation, ending: Ending, situation: Situation) -> Decision:
     """Apply the rules. `row` is the locked row, so requests made meanwhile are seen."""
     decision = _outcome(job_class, row, ending, situation)
-    if decision.status in (Status.INTERRUPTED, Status.WAITING):
+    if decision.status in (Status.INTERRUPTED, Status.WAITING, Status.PAUSED):
         # A request is a person's wish about what happens between executions; success and failure beat it.
         changes = {name: value for name, value in decision.changes.items() if name != "counted_resumptions"}
         if row.status == Status.PAUSING:
-            return Decision(Status.PAUSED, "paused", changes=changes)
+            return Decision(Status.PAUSED, "paused", error=decision.error, changes=changes)
         if row.status == Status.CANCELLING:
             return Decision(Status.CANCELLED, "cancelled", changes=changes)
     return decision
