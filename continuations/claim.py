@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
-from .conf import database
-from .models import Continuation, Execution, StepRecord
+from .conf import database, require_autocommit
+from .liveness import boot_id, host
+from .models import Continuation, Execution
+from .sessions import session_of
+from .takeover import bury, take_steps
 from .transitions import FINISHED, OWNED, Status
-from .workplace import boot_id, host
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -53,6 +55,7 @@ def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
     there is proof that its owner is dead.
     """
     alias = database()
+    require_autocommit(alias)
     row: Continuation | None = None
     for _ in range(ATTEMPTS):
         row = Continuation.objects.using(alias).filter(pk=pk).first()
@@ -97,6 +100,8 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace) -> Execu
         boot=boot_id(),
         rq_job_id=place.rq_job_id,
         rq_execution_id=place.rq_execution_id,
+        lease=place.lease,
+        database_session=session_of(connections[alias]),
         started_at=now,
     )
     with transaction.atomic(using=alias):
@@ -109,9 +114,7 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace) -> Execu
         for name, value in changes.items():
             setattr(row, name, value)
         if owner is not None:
-            Execution.objects.using(alias).filter(pk=owner.pk, finished_at=None).update(
-                finished_at=now, outcome="died", reason="crash"
-            )
+            bury(owner, alias)
         if row.status != Status.RUNNING:
             # A request met a dead owner: it is fulfilled, and nobody runs.
             return None
@@ -132,35 +135,20 @@ def _changes(row: Continuation, execution: Execution, now: dt.datetime) -> dict[
         "executions": row.executions + 1,
         "started_at": row.started_at or now,
         "run_after": None,
+        "check_after": None,
         "waiting_for": "",
     }
 
 
 def _follow(row: Continuation, owner: Execution | None, execution: Execution) -> None:
     """Take over the step in progress, and count what the executions before this one have left."""
-    alias = row._state.db or "default"
-    steps = StepRecord.objects.using(alias).filter(continuation=row)
-    # Waits for an open block of a predecessor that still writes, or makes its next write match nothing.
-    steps.filter(status=StepRecord.Status.RUNNING).update(execution=execution.pk)
-    # Locking reads, so that MySQL too reads what is committed now.
-    records = list(steps.select_for_update().only("status", "cursor_json", "advanced"))
-    completed = sum(record.status == StepRecord.Status.COMPLETED for record in records)
-    current = next((record for record in records if record.status == StepRecord.Status.RUNNING), None)
-    has_progress = completed > 0 or (current is not None and current.advanced)
-    execution.completed_before = completed
-    execution.cursor_before_json = None if current is None else current.cursor_json
-    changes: dict[str, Any] = {}
-    if has_progress:
+    left = take_steps(row, owner, execution.pk)
+    execution.completed_before = left.completed
+    execution.cursor_before_json = left.cursor_json
+    changes = left.crash_counts()
+    if left.has_progress:
         changes["resumptions"] = row.resumptions + 1
-    if owner is not None:
-        moved = current is not None and current.advanced and current.cursor_json != owner.cursor_before_json
-        progressed = completed != owner.completed_before or moved
-        changes |= {"reason": "crash", "crashes": 0 if progressed else row.crashes + 1}
-        if progressed:
-            changes |= {"attempts_json": {}, "errors": 0}
-        if has_progress:
-            changes["counted_resumptions"] = row.counted_resumptions + 1
     for name, value in changes.items():
         setattr(row, name, value)
     if changes:
-        Continuation.objects.using(alias).filter(pk=row.pk).update(**changes)
+        Continuation.objects.using(row._state.db).filter(pk=row.pk).update(**changes)

@@ -10,6 +10,8 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from .errors import ContinuationError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -60,6 +62,18 @@ def database() -> str:
     from .models import Continuation
 
     return router.db_for_write(Continuation)
+
+
+def require_autocommit(alias: str) -> None:
+    """Raise `ContinuationError` if nobody would know when something is committed on `alias`."""
+    from django.db import connections
+
+    connection = connections[alias]
+    if not connection.in_atomic_block and not connection.get_autocommit():
+        raise ContinuationError(
+            f"autocommit is off on database {alias!r}, so nobody would know when a continuation is committed: "
+            "leave it on, or enqueue inside transaction.atomic()"
+        )
 
 
 def _reset(*, setting: str, **_: Any) -> None:

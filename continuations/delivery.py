@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import logging
 import time
@@ -15,6 +16,7 @@ from django_rq import get_queue
 from redis.exceptions import RedisError
 from rq import Queue, Retry, Worker
 from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.executions import Execution as RQExecution
 from rq.job import Job, JobStatus
 
 from . import rq_options
@@ -22,13 +24,15 @@ from .conf import settings
 from .identifiers import rq_job_id, token
 
 if TYPE_CHECKING:
-    from .models import Continuation
+    from .models import Continuation, Execution
 
 logger = logging.getLogger("continuations")
 
 RUNNER = "continuations.runner.run"
 # RQ redelivers a killed horse while retries are left. How many crashes are too many is decided in the database.
 RETRIES = 10**6
+# Seconds: where the anchor lies while the continuation goes on under another number. Ten years.
+REST = 10 * 365 * 24 * 3600
 # How often, in seconds, a queue nobody listens on is mentioned again.
 LISTENER_WARNING_INTERVAL = 60.0
 
@@ -38,6 +42,9 @@ class Delivery(Protocol):
 
     def push(self, continuation: Continuation, *, at_front: bool = False) -> None:
         """Hand over the row's current delivery; at `run_after` if that lies ahead."""
+
+    def replace(self, continuation: Continuation, delivery: int, execution: Execution | None) -> None:
+        """Hand over the row's current delivery in place of `delivery`, whose `execution`, if any, has died."""
 
     def push_anchor(self, continuation: Continuation) -> None:
         """Let the anchor run once more, so that RQ learns how the continuation ended."""
@@ -51,11 +58,7 @@ class RQDelivery:
 
     def push(self, continuation: Continuation, *, at_front: bool = False) -> None:
         queue = queue_named(continuation.queue_name)
-        number = continuation.delivery
-        options = rq_options.thaw(continuation.rq_options_json, anchor=number == 0)
-        options.setdefault("description", f"{continuation.job_name} {continuation.pk}")
-        options |= {"job_id": rq_job_id(continuation.pk, number), "retry": Retry(max=RETRIES)}
-        argument = token(continuation.pk, number)
+        argument, options = _call(continuation, continuation.delivery)
         run_after = continuation.run_after
         # A push that redis-py repeated after a lost answer must not put the id on the queue twice.
         unique = not options.get("depends_on")
@@ -69,12 +72,35 @@ class RQDelivery:
         if queue.is_async:
             _warn_without_listener(queue, continuation)
 
+    def replace(self, continuation: Continuation, delivery: int, execution: Execution | None) -> None:
+        queue = queue_named(continuation.queue_name)
+        connection = queue.connection
+        old = Job(rq_job_id(continuation.pk, delivery), connection=connection, serializer=queue.serializer)
+        old.origin = queue.name
+        argument, options = _call(continuation, continuation.delivery)
+        # One MULTI: RQ's own clean-up must not find the dead execution and call its callbacks.
+        with connection.pipeline() as pipeline:
+            queue.remove(old, pipeline=pipeline)
+            pipeline.lrem(queue.intermediate_queue_key, 0, old.id)
+            if execution is not None and execution.rq_execution_id:
+                record = RQExecution(execution.rq_execution_id, old.id, connection, worker_name=execution.worker)
+                record.delete(old, pipeline)
+            if delivery == 0:
+                _rest_anchor(queue, continuation, pipeline)
+            else:
+                queue.scheduled_job_registry.remove(old, pipeline=pipeline)
+                pipeline.delete(old.key)
+            queue.enqueue(RUNNER, args=(argument,), at_front=True, pipeline=pipeline, **options)
+            pipeline.execute()
+
     def push_anchor(self, continuation: Continuation) -> None:
         queue = queue_named(continuation.queue_name)
         try:
             job = Job.fetch(continuation.rq_job_id, connection=queue.connection, serializer=queue.serializer)
         except NoSuchJobError:
-            # Redis was emptied, and with it all that depended on the anchor.
+            # Redis was emptied; the callbacks are known all the same.
+            argument, options = _call(continuation, 0)
+            queue.enqueue(RUNNER, args=(argument,), **options)
             return
         if job.get_status(refresh=False) == JobStatus.QUEUED:
             return
@@ -88,6 +114,28 @@ class RQDelivery:
         return queue_named(queue_name).scheduler_pid is not None
 
 
+def _call(continuation: Continuation, number: int) -> tuple[str, dict[str, Any]]:
+    """Argument of the runner, and options of the RQ job, for a delivery."""
+    options = rq_options.thaw(continuation.rq_options_json, anchor=number == 0)
+    options.setdefault("description", f"{continuation.job_name} {continuation.pk}")
+    options |= {"job_id": rq_job_id(continuation.pk, number), "retry": Retry(max=RETRIES)}
+    return token(continuation.pk, number), options
+
+
+def _rest_anchor(queue: Queue, continuation: Continuation, pipeline: Any) -> None:
+    """Lay the anchor down until the continuation ends under another id; make it anew if Redis lost it."""
+    until = timezone.now() + dt.timedelta(seconds=REST)
+    if Job.exists(continuation.rq_job_id, connection=queue.connection):
+        anchor = Job(continuation.rq_job_id, connection=queue.connection, serializer=queue.serializer)
+        anchor.set_status(JobStatus.SCHEDULED, pipeline=pipeline)
+        queue.scheduled_job_registry.schedule(anchor, until, pipeline=pipeline)
+    else:
+        argument, options = _call(continuation, 0)
+        # What it depended on has been, or it would not have been delivered.
+        options.pop("depends_on", None)
+        queue.enqueue_at(until, RUNNER, args=(argument,), pipeline=pipeline, **options)
+
+
 def backend() -> Delivery:
     """The delivery that the settings name."""
     return _backend(settings().delivery)
@@ -98,8 +146,11 @@ def deliver(continuation: Continuation, *, at_front: bool = False) -> None:
 
     If Redis does not answer, the row stays as it is, undelivered, and a line says so; recovery delivers it.
     """
-    alias = continuation._state.db
-    transaction.on_commit(functools.partial(_push, continuation, at_front), using=alias, robust=True)
+
+    def push() -> None:
+        _push(continuation, at_front=at_front)
+
+    transaction.on_commit(push, using=continuation._state.db, robust=True)
 
 
 def report_end(continuation: Continuation) -> None:

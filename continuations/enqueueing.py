@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
 from django.utils import timezone
 
-from . import codec, rq_options
-from .conf import database
+from . import codec, rq_options, upkeep
+from .conf import database, require_autocommit
 from .delivery import deliver
-from .errors import ContinuationError, JobDefinitionError, UnknownQueueError
-from .execution import execute
+from .errors import JobDefinitionError, UnknownQueueError
+from .execution import Outcome, execute
 from .loading import job_path
 from .models import Continuation
 from .transitions import Status
@@ -53,10 +52,9 @@ def perform_now(job_class: type[ContinuableJob], args: tuple[Any, ...], kwargs: 
     with Workplace() as place:
         while True:
             outcome = execute(continuation.pk, continuation.delivery, place)
-            goes_on = outcome.status == Status.INTERRUPTED and _is_own_affair(outcome.continuation)
-            if outcome.status == Status.WAITING and not outcome.moved_on:
-                goes_on = place.wait(outcome.wait)
-            if not goes_on:
+            if outcome.moved_on or not _goes_on_here(outcome):
+                break
+            if outcome.wait and not place.wait(outcome.wait):
                 break
     continuation.refresh_from_db()
     if outcome.status in (Status.INTERRUPTED, Status.WAITING) and not outcome.moved_on:
@@ -88,23 +86,20 @@ def _row(
     if job_class.resume_queue_name is not None:
         _checked_queue(job_class.resume_queue_name, name)
     frozen = rq_options.freeze({**job_class.rq_options, **(options.rq_options or {})}, subject=name)
+    run_after = _moment(options.run_after, name)
     return Continuation(
         job_path=path,
         queue_name=_checked_queue(options.queue_name or job_class.queue_name, name),
         arguments_json=codec.encode([list(args), kwargs], what=f"arguments of {name}") or "",
         rq_options_json=frozen,
-        run_after=_moment(options.run_after, name),
+        run_after=run_after,
+        check_after=upkeep.after_push(run_after),
     )
 
 
 def _insert(continuation: Continuation) -> None:
     alias = database()
-    connection = connections[alias]
-    if not connection.in_atomic_block and not connection.get_autocommit():
-        raise ContinuationError(
-            f"autocommit is off on database {alias!r}, so nobody would know when {continuation.job_name} is committed: "
-            "enqueue inside transaction.atomic()"
-        )
+    require_autocommit(alias)
     continuation.save(using=alias, force_insert=True)
 
 
@@ -131,6 +126,8 @@ def _moment(run_after: dt.timedelta | dt.datetime | None, job_name: str) -> dt.d
     raise TypeError(f"{job_name}: run_after={run_after!r}: expected a timedelta or an aware datetime")
 
 
-def _is_own_affair(continuation: Continuation | None) -> bool:
-    """An isolated step, or an error without a wait: going on here takes nothing from anybody."""
-    return continuation is not None and continuation.reason in {"isolating", "error"}
+def _goes_on_here(outcome: Outcome) -> bool:
+    """After an isolated step, or an error with its back-off: that is still the same call."""
+    row = outcome.continuation
+    unfinished = outcome.status in (Status.INTERRUPTED, Status.WAITING)
+    return unfinished and row is not None and row.reason in {"isolating", "error"}

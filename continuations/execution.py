@@ -12,11 +12,11 @@ from django.utils import timezone
 from rq.exceptions import ShutDownImminentException
 from rq.timeouts import BaseTimeoutException
 
-from . import attributes, codec, log
+from . import attributes, codec, log, upkeep
 from .claim import Claim, Refusal, claim
 from .conf import settings
 from .delivery import deliver
-from .errors import CheckpointError, CrashLimitError, Interrupt, SerializationError, storable, text_of
+from .errors import CheckpointError, CrashLimitError, Interrupt, ResumeLimitError, SerializationError, storable, text_of
 from .loading import load_job_class
 from .models import Continuation, Execution, StepRecord
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
@@ -147,7 +147,7 @@ class _Running:
             self.stopping = Stopping(job, progress, place, interval)
             place.listen(self.stopping.ask_to_stop)
             self.sequence = Sequence(progress, self.stopping, records)
-            self._check_crashes()
+            self._check_limits()
             job._bind(continuation, self.sequence, self.stopping)
             args, kwargs = continuation.arguments
             progress.note_outer_blocks()
@@ -156,12 +156,17 @@ class _Running:
             self.sequence.finish()
         return result
 
-    def _check_crashes(self) -> None:
+    def _check_limits(self) -> None:
+        """Crashes are only counted at the next claim, so what they exceed is found here."""
         assert self.job_class is not None
-        row = self.continuation
+        row, limit = self.continuation, self.job_class.max_resumptions
         if row.crashes >= self.job_class.max_crashes:
             raise CrashLimitError(
                 f"{row} died {row.crashes} times in a row without progress (max_crashes); its progress is kept"
+            )
+        if limit is not None and row.counted_resumptions > limit:
+            raise ResumeLimitError(
+                f"{row} was resumed {limit} times, which is all that max_resumptions allows; its progress is kept"
             )
 
     def _decide(self, row: Continuation, ending: Ending) -> Decision:
@@ -169,7 +174,7 @@ class _Running:
             # It could not be loaded, so it cannot say what to do about that either.
             assert ending.error is not None
             return Decision(Status.FAILED, "error", error=_as_exception(ending.error))
-        if isinstance(ending.error, CrashLimitError):
+        if isinstance(ending.error, (CrashLimitError, ResumeLimitError)):
             return at_limit(self.job_class, ending.error)
         return decide(self.job_class, row, ending, self._situation())
 
@@ -200,7 +205,7 @@ class _Running:
         }
         outcome = self._rest(row, decision, changes, now)
         if outcome.status in FINISHED and row.delivery == 0:
-            changes["anchor_open"] = False
+            changes |= {"anchor_open": False, "check_after": None}
         Continuation.objects.using(self.alias).filter(pk=row.pk).update(**changes)
         if step is not None and not self.progress.write_last(step):
             # Cannot be: the row's lock is ours. If it is, write nothing at all.
@@ -223,13 +228,14 @@ class _Running:
     def _rest(self, row: Continuation, decision: Decision, changes: dict[str, Any], now: dt.datetime) -> Outcome:
         """How the continuation goes on: at once, after a wait, on another queue, or not at all."""
         status, wait = decision.status, decision.wait
+        changes["check_after"] = upkeep.after_push() if status in FINISHED else None
         if status not in (Status.INTERRUPTED, Status.WAITING):
             return Outcome(row, status, error=decision.error)
         assert self.job_class is not None
         queue_name = self.job_class.resume_queue_name or row.queue_name
         in_place = queue_name == row.queue_name and (wait == 0 or self.place.waits_in_place(wait, row.queue_name))
-        if wait:
-            changes["run_after"] = now + dt.timedelta(seconds=wait)
+        run_after = now + dt.timedelta(seconds=wait) if wait else None
+        changes |= {"run_after": run_after, "check_after": upkeep.after_push(run_after)}
         if in_place:
             at_front = decision.reason in FRONT_REASONS
             return Outcome(row, status, error=decision.error, wait=wait, at_front=at_front)

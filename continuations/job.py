@@ -368,11 +368,13 @@ RESERVED = frozenset(
 
 def _check_definition(cls: type[ContinuableJob]) -> None:
     for name, value in vars(cls).items():
-        if name.startswith("_") or isinstance(value, Attribute):
+        if name.startswith("_"):
             continue
         where = f"{cls.__name__}.{name}"
         if name in RESERVED:
             raise JobDefinitionError(f"{where} hides ContinuableJob.{name}: give it another name, such as {name}_")
+        if isinstance(value, Attribute):
+            continue
         known = HOOKS if callable(value) else OPTIONS
         if name not in known and (near := difflib.get_close_matches(name, known, n=1, cutoff=0.85)):
             raise JobDefinitionError(f"{where} is not an option or hook of a job; did you mean {near[0]!r}?")

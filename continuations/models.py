@@ -8,7 +8,7 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from . import codec, transitions
+from . import codec, transitions, upkeep
 from .delivery import deliver
 from .identifiers import rq_job_id, uuid7
 from .querysets import ContinuationQuerySet
@@ -38,6 +38,8 @@ class Continuation(models.Model):
     delivery = models.PositiveIntegerField(_("delivery"), default=0)
     # The anchor has not yet told RQ how this ended.
     anchor_open = models.BooleanField(default=True)
+    # When recovery looks at this row; NULL while an execution owns it (those are looked at always) or nothing is due.
+    check_after = models.DateTimeField(null=True, default=upkeep.after_push)
     # The execution that owns this row, by id.
     owner = models.UUIDField(null=True)
 
@@ -78,6 +80,7 @@ class Continuation(models.Model):
             # Lists, and what recovery looks for: unfinished rows of a status, oldest first.
             models.Index(fields=["status", "created_at"], name="continuation_status_created"),
             models.Index(fields=["created_at"], name="continuation_created"),
+            models.Index(fields=["check_after"], name="continuation_check_after"),
         ]
 
     def __str__(self) -> str:
@@ -139,7 +142,7 @@ class Continuation(models.Model):
                 pk=self.pk, delivery=self.delivery, status=Status.WAITING
             )
             self.delivery += 1
-            if matched.update(delivery=self.delivery):
+            if matched.update(delivery=self.delivery, check_after=upkeep.after_push(self.run_after)):
                 deliver(self)
 
     def _locked(self) -> Continuation:
@@ -153,6 +156,7 @@ class Continuation(models.Model):
             "delivery": locked.delivery + 1,
             "enqueued_at": timezone.now(),
             "run_after": None,
+            "check_after": upkeep.after_push(),
         }
         for name, value in changes.items():
             setattr(self, name, value)
@@ -226,8 +230,8 @@ class Execution(models.Model):
     worker = models.CharField(_("worker"), max_length=255, blank=True, default="")
     host = models.CharField(_("host"), max_length=255, blank=True, default="")
     pid = models.PositiveIntegerField(_("process"), null=True)
-    # Kernel boot id: a pid proves death only on the same boot.
-    boot = models.CharField(max_length=64, blank=True, default="")
+    # Kernel boot and pid namespace: a pid proves death only there.
+    boot = models.CharField(max_length=80, blank=True, default="")
     rq_job_id = models.CharField(_("RQ job"), max_length=80, blank=True, default="")
     rq_execution_id = models.CharField(_("RQ execution"), max_length=80, blank=True, default="")
     # Seconds; 0 under a worker that gives no lease.

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Q
+from django.utils.module_loading import import_string
 
 from .transitions import CLAIMABLE, FINISHED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .models import Continuation  # noqa: F401 - names the queryset's model
+    from .recovery import Recovered
 
 
 class ContinuationQuerySet(models.QuerySet["Continuation"]):
@@ -27,6 +31,12 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     def waiting_to_run(self) -> ContinuationQuerySet:
         """Those that a worker will claim, due or not, oldest first."""
         return self.filter(status__in=CLAIMABLE).order_by("created_at", "pk")
+
+    def recover(self, *, limit: int = 200, dry_run: bool = False) -> list[Recovered]:
+        """Put back what was lost, of all continuations: see `continuations.recovery.recover`."""
+        # By name, as a delivery names its runner: the models know nothing of running.
+        run: Callable[..., list[Recovered]] = import_string("continuations.recovery.recover")
+        return run(limit=limit, dry_run=dry_run)
 
     def due(self, now: Any) -> ContinuationQuerySet:
         """Those without a time to wait for, or whose time has come at `now`."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rq import Callback
+from rq.exceptions import TimeoutFormatError
 from rq.job import Dependency, Job, parse_job_id
 from rq.utils import parse_timeout
 
@@ -45,7 +46,7 @@ def freeze(options: Mapping[str, Any], *, subject: str) -> dict[str, Any]:
             raise RQOptionError(f"{subject}: rq_options[{name!r}] {_why_not(name)}")
         try:
             frozen[name] = _freezers.get(name, _same)(value)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, TimeoutFormatError) as error:
             raise RQOptionError(f"{subject}: rq_options[{name!r}]={value!r}: {error}") from None
     try:
         json.dumps(frozen)

@@ -19,8 +19,6 @@ logger = logging.getLogger("continuations")
 
 # More retries than any job will see; what limits executions is decided in the database.
 MAX_RETRIES = 10**9
-# Seconds: where the anchor lies while the continuation goes on under another number. Ten years.
-REST = 10 * 365 * 24 * 3600
 # Seconds to wait for a database that is away, before the delivery goes back to its queue.
 DATABASE_WAITS = (0.1, 0.2, 0.4, 0.8, 1.5, 2.0)
 
@@ -49,11 +47,13 @@ def _run_on_worker(pk: uuid.UUID, number: int, job: Job, place: RQWorkplace) -> 
     from django.db import Error, close_old_connections
 
     from .execution import execute
+    from .recovery import recover_in_passing
 
     close_old_connections()
     try:
         with place:
             try:
+                recover_in_passing(job.connection)
                 outcome = execute(pk, number, place)
                 return _Answer(job, place, number).give(outcome)
             except Error as error:
@@ -118,7 +118,7 @@ class _Answer:
             if row.anchor_open:
                 report_end(row)
         elif row.anchor_open:
-            Continuation.objects.using(row._state.db).filter(pk=row.pk).update(anchor_open=False)
+            Continuation.objects.using(row._state.db).filter(pk=row.pk).update(anchor_open=False, check_after=None)
         try:
             return _report(row, error)
         except BaseException:
@@ -129,6 +129,8 @@ class _Answer:
     def _rest(self) -> Any:
         """The continuation goes on elsewhere. The anchor must not end before it does; other ids just end."""
         from rq import Retry
+
+        from .delivery import REST
 
         return "moved on" if self._number else Retry(max=MAX_RETRIES, interval=REST)
 
@@ -146,6 +148,8 @@ class _Answer:
     def _leave_no_trace(self) -> Any:
         """A duplicate of a delivery that runs: returning would tell RQ that the job has finished."""
         from rq import Retry
+
+        from .delivery import REST
 
         logger.warning("%s is being executed elsewhere; this duplicate ends", self._job.id)
         if self._place.in_horse:

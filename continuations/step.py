@@ -152,7 +152,8 @@ class Step:
 
     def _checkpoint(self) -> None:
         stopping = self._stopping
-        if stopping.asked is None and not self._progress.in_block and time.monotonic() < stopping.due:
+        quiet = stopping.asked is None and not stopping.flag[0] and not self._progress.in_block
+        if quiet and time.monotonic() < stopping.due:
             return
         if self.in_own_block:
             return

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from .errors import Interrupt
+from .errors import Interrupt, storable
 
 if TYPE_CHECKING:
     from .job import ContinuableJob
@@ -25,6 +26,9 @@ MARGIN_LIMIT = 1 / 3
 SLOW_CHECKPOINT = 5.0
 # Seconds between two log lines that say that a job cannot stop where it is.
 COMPLAINT_INTERVAL = 10.0
+
+# What its column holds.
+REASON_LENGTH = 100
 
 REQUESTS = {"pausing": "paused", "cancelling": "cancelled"}
 
@@ -45,6 +49,10 @@ class Stop:
 class Workplace(Protocol):
     """What runs an execution: a worker's horse, a worker itself, or a caller."""
 
+    @property
+    def stop_flag(self) -> mmap.mmap | bytes:
+        """Memory whose first byte is set when a worker that shares it is told to stop."""
+
     def deadline(self) -> float | None:
         """Seconds until the death penalty, or None."""
 
@@ -58,12 +66,13 @@ class Workplace(Protocol):
 class Stopping:
     """The question `stopping()`, for one execution.
 
-    Nothing going on costs one flag and one clock comparison: `asked` is None and `due` lies ahead. Everything that
-    costs more happens in `look`.
+    Nothing going on costs a flag or two and one clock comparison: `asked` is None, the shared flag is not set, and
+    `due` lies ahead. Everything that costs more happens in `look`.
     """
 
     def __init__(self, job: ContinuableJob, progress: Progress, workplace: Workplace, interval: float) -> None:
         self.asked: str | None = None
+        self.flag = workplace.stop_flag
         # When to look closer, on the monotonic clock. 0: the first movement after a claim is written at once.
         self.due = 0.0
         # The interrupt that left, so that one that was swallowed can be raised again.
@@ -87,7 +96,7 @@ class Stopping:
 
     def checkpoint(self) -> None:
         """Leave here if there is a reason to. The step's own fast path does the same inline."""
-        if self.asked is None and time.monotonic() < self.due:
+        if self.asked is None and not self.flag[0] and time.monotonic() < self.due:
             return
         self.look_and_leave()
 
@@ -99,7 +108,7 @@ class Stopping:
 
     def reason(self) -> str | None:
         """The answer to `stopping()`: why this execution should leave, or None."""
-        if self.asked is None and time.monotonic() < self.due:
+        if self.asked is None and not self.flag[0] and time.monotonic() < self.due:
             return None
         stop = self.look()
         # Inside a transaction nothing is decided, but what was noted is known.
@@ -108,6 +117,8 @@ class Stopping:
     def look(self, *, boundary: bool = False) -> Stop | None:
         """Ask everything that is due, and write progress on the beat."""
         self.insist()
+        if self.flag[0]:
+            self._note("stopping")
         now = time.monotonic()
         self._measure(now)
         if self._progress.block_is_open():
@@ -136,7 +147,7 @@ class Stopping:
                 f"took {late:.0f} s to reach a checkpoint after {self.asked} was asked: "
                 "call step.checkpoint() more often, or a worker that is given less time kills it there"
             )
-        self.left = Interrupt(reason, wait=wait)
+        self.left = Interrupt(storable(reason)[:REASON_LENGTH], wait=wait)
         self.asked = self.asked or reason
         raise self.left
 

@@ -42,6 +42,9 @@ class MemoryDelivery:
     def push(self, continuation: Continuation, *, at_front: bool = False) -> None:
         """Nothing to do."""
 
+    def replace(self, continuation: Continuation, delivery: int, execution: Any) -> None:
+        """Nothing to do."""
+
     def push_anchor(self, continuation: Continuation) -> None:
         """Nothing to do."""
 

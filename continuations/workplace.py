@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import mmap
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from redis import ConnectionPool, Redis
@@ -23,6 +22,7 @@ from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import as_text
 from rq.worker import BaseWorker
 
+from .liveness import LEASE, is_here, lease_key, process_exists
 from .shutdown import Signals
 
 if TYPE_CHECKING:
@@ -38,6 +38,18 @@ WAIT_IN_PLACE = 30.0
 SYNC_WORKER = "sync"
 
 
+StopFlag = mmap.mmap | bytes
+NO_FLAG = b"\0"
+
+_shared_flag: StopFlag = NO_FLAG
+
+
+def share_stop_flag(flag: mmap.mmap) -> None:
+    """Called by a worker before it forks: executions of this process and its horses look at `flag`."""
+    global _shared_flag
+    _shared_flag = flag
+
+
 class Workplace:
     """A caller: `perform_now`, a test, a queue with ASYNC=False. Waits out its own back-offs."""
 
@@ -45,6 +57,10 @@ class Workplace:
     rq_job_id = ""
     rq_execution_id = ""
     in_horse = False
+    # Its byte is set by a worker that shares it, when it is told to stop.
+    stop_flag: StopFlag = NO_FLAG
+    # Seconds that a lease of this execution lives; 0 where nobody gives one.
+    lease = 0.0
     # Whether what rests until later may run now all the same.
     runs_early = False
 
@@ -89,7 +105,7 @@ class Workplace:
     def wait(self, seconds: float) -> bool:
         """Wait, unless asked to stop meanwhile. True: waited to the end."""
         end = time.monotonic() + seconds
-        while not self.stop_asked and self.ask() is None:
+        while not self.stop_asked and not self.stop_flag[0] and self.ask() is None:
             rest = end - time.monotonic()
             if rest <= 0:
                 return True
@@ -101,7 +117,7 @@ class Workplace:
         """Whether there is proof that `execution` will never write again."""
         if execution.rq_execution_id or execution.pid is None:
             return False
-        return execution.boot == boot_id() and execution.host == host() and not _process_exists(execution.pid)
+        return is_here(execution) and not process_exists(execution.pid)
 
     def _note_stop(self) -> None:
         self.stop_asked = True
@@ -122,6 +138,7 @@ class RQWorkplace(Workplace):
         self.in_horse = os.environ.get("RQ_JOB_ID") == job.id
         self._signals = Signals(self._note_stop, keep=self.in_horse)
         self._parent = os.getppid()
+        self.stop_flag = _shared_flag
 
     @functools.cached_property
     def rq_execution_id(self) -> str:  # type: ignore[override]
@@ -131,6 +148,12 @@ class RQWorkplace(Workplace):
         members = [as_text(member) for member in self._job.connection.smembers(key)]
         found = [member.removeprefix(prefix) for member in members if member.startswith(prefix)]
         return found[0] if len(found) == 1 else ""
+
+    @functools.cached_property
+    def lease(self) -> float:  # type: ignore[override]
+        """Seconds, if the worker gives leases: it does before the horse starts."""
+        given = self.rq_execution_id and self._job.connection.exists(lease_key(self.rq_execution_id))
+        return LEASE if given else 0.0
 
     def deadline(self) -> float | None:
         remaining = signal.getitimer(signal.ITIMER_REAL)[0]
@@ -188,27 +211,3 @@ class RQWorkplace(Workplace):
             "socket_connect_timeout": REDIS_TIMEOUT,
         }
         return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **options))
-
-
-@functools.cache
-def host() -> str:
-    """Name of this machine."""
-    return socket.gethostname()
-
-
-@functools.cache
-def boot_id() -> str:
-    """Id of this boot of the kernel, where the kernel gives one. Pids of another boot mean nothing."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return ""
-
-
-def _process_exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -45,7 +45,15 @@ def start_worker(redis_url: str, transactional_db: None) -> Iterator[Callable[..
     """Start `manage.py rqworker` and the like as real processes; what is left of them is killed at the end."""
     workers: list[Worker] = []
 
-    def start(*arguments: str, command: str = "rqworker", environ: dict[str, str] | None = None) -> Worker:
+    def start(
+        *arguments: str,
+        command: str = "rqworker",
+        worker_class: str | None = "rq.Worker",
+        environ: dict[str, str] | None = None,
+    ) -> Worker:
+        # A stock worker unless a test wants another; None takes what the command takes by itself.
+        if worker_class is not None:
+            arguments += ("--worker-class", worker_class)
         worker = Worker(
             command, *arguments, environ={"REDIS_URL": redis_url, "DATABASE_URL": database_url(), **(environ or {})}
         )

@@ -25,12 +25,16 @@ pytestmark = [pytest.mark.workers, pytest.mark.django_db(transaction=True)]
 
 StartWorker = Callable[..., Worker]
 
-WORKERS = {
-    "Worker": ("rqworker", ()),
-    "SimpleWorker": ("rqworker", ("--worker-class", "rq.SimpleWorker")),
-    "SpawnWorker": ("rqworker", ("--worker-class", "rq.SpawnWorker")),
-    "HerokuWorker": ("rqworker", ("--worker-class", "rq.worker.HerokuWorker")),
-    "rqworker-pool": ("rqworker-pool", ("--num-workers", "1")),
+WORKERS: dict[str, dict[str, Any]] = {
+    "Worker": {"worker_class": "rq.Worker"},
+    "SimpleWorker": {"worker_class": "rq.SimpleWorker"},
+    "SpawnWorker": {"worker_class": "rq.SpawnWorker"},
+    "HerokuWorker": {"worker_class": "rq.worker.HerokuWorker"},
+    "rqworker-pool": {"worker_class": "rq.Worker", "command": "rqworker-pool"},
+    "ContinuableWorker": {"worker_class": None},
+    "ContinuableSimpleWorker": {"worker_class": "continuations.worker.ContinuableSimpleWorker"},
+    "ContinuableSpawnWorker": {"worker_class": "continuations.worker.ContinuableSpawnWorker"},
+    "rqworker-pool of ContinuableWorker": {"worker_class": None, "command": "rqworker-pool"},
 }
 
 
@@ -59,8 +63,7 @@ def stop_in_the_middle(
     start_worker: StartWorker, kind: str, stop: Callable[[Worker], None], queue: str = "default"
 ) -> None:
     """Start, stop at some item, look at the queue, start again, compare."""
-    command, options = WORKERS[kind]
-    first = start_worker(queue, *options, command=command)
+    first = start_worker(queue, **WORKERS[kind])
     continuation = Count.using(queue_name=queue).enqueue("a", 400)
     eventually(lambda: len(items("a")) > 20, first.output)
     stop(first)
@@ -70,7 +73,7 @@ def stop_in_the_middle(
     done = len(items("a"))
     assert done < 401
     assert continuation.steps.get(name="count").cursor == done - 1
-    second = start_worker(queue, *options, command=command)
+    second = start_worker(queue, **WORKERS[kind])
     eventually(lambda: status(continuation) == "succeeded", second.output)
     assert items("a") == expected(400)
     assert continuation.executions == 2

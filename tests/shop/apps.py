@@ -2,6 +2,7 @@ import os
 
 from django.apps import AppConfig
 from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 
@@ -14,7 +15,8 @@ class ShopConfig(AppConfig):
             connection_created.connect(_refuse)
 
 
-def _refuse(**_: object) -> None:
+def _refuse(connection: BaseDatabaseWrapper, **_: object) -> None:
     """While the file exists, every new connection fails, as with a server that is restarted."""
     if os.path.exists(os.environ["TEST_DATABASE_AWAY"]):
+        connection.close()
         raise OperationalError("the database system is starting up")

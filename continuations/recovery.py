@@ -1,0 +1,262 @@
+"""Finding what was lost, and putting it back: deliveries Redis forgot, owners that died, rests that are over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError, OperationalError, connections, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django_rq.settings import get_queues_map
+from redis.exceptions import LockError, RedisError
+from rq.executions import Execution as RQExecution
+from rq.executions import ExecutionRegistry
+from rq.job import Job, JobStatus
+from rq.utils import as_text
+
+from . import upkeep
+from .conf import database
+from .delivery import backend, queue_named
+from .identifiers import rq_job_id
+from .liveness import LEASE, proof_of_death, remembers_since
+from .models import Continuation, Execution, StepRecord
+from .sessions import end_session
+from .takeover import bury, take_steps
+from .transitions import CLAIMABLE, FINISHED, OWNED, Status
+
+if TYPE_CHECKING:
+    from rq import Queue
+
+logger = logging.getLogger("continuations")
+
+# Continuations looked at in one run; what is left is the oldest of the next.
+LIMIT = 200
+LOCK_KEY = "continuations:recovery"
+# Seconds after which the lock of a recovery that died is free.
+LOCK_TIMEOUT = 30.0
+# Seconds between two runs that pass by, at an enqueue or the start of an execution.
+PASSING_INTERVAL = 10
+PASSING_KEY = "continuations:recovery:passed"
+# Seconds for which a dead owner may keep a row locked before its database session is ended.
+SESSION_GRACE = 30.0
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What was done with one continuation, and why."""
+
+    continuation: Continuation
+    action: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.continuation}: {self.action}, because {self.why}"
+
+
+def recover(*, limit: int = LIMIT, dry_run: bool = False) -> list[Recovered]:
+    """Look at what is due to be looked at, and put back what was lost. One at a time: a second run returns at once.
+
+    Never waits for a row that somebody else holds. If Redis does not answer, nothing is known and nothing is done.
+    """
+    queues = get_queues_map()
+    if not queues:
+        return []
+    try:
+        with queue_named(sorted(queues)[0]).connection.lock(LOCK_KEY, timeout=LOCK_TIMEOUT, blocking=False):
+            return _recover(limit=limit, dry_run=dry_run)
+    except LockError:
+        return []
+    except (RedisError, OSError) as error:
+        logger.warning("recovery: Redis does not answer (%s); nothing is known", error)
+        return []
+
+
+def recover_in_passing(connection: Any) -> None:
+    """A run now and then, from whoever comes by, so that nothing has to be configured. Never raises."""
+    try:
+        if connection.set(PASSING_KEY, 1, nx=True, ex=PASSING_INTERVAL):
+            recover()
+    except (RedisError, OSError, DatabaseError) as error:
+        logger.warning("recovery in passing: %s", error)
+
+
+def _recover(*, limit: int, dry_run: bool) -> list[Recovered]:
+    alias = database()
+    now = timezone.now()
+    rows = list(
+        Continuation.objects.using(alias)
+        .filter(Q(status__in=OWNED) | Q(check_after__lte=now))
+        .defer("result_json", "error_traceback", "arguments_json")
+        .order_by("check_after")[:limit]
+    )
+    recovered: list[Recovered] = []
+    well: list[Any] = []
+    remembered: dict[int, float] = {}
+    for row in rows:
+        if row.queue_name not in get_queues_map():
+            logger.warning("%s waits on queue %r, which is not in RQ_QUEUES", row, row.queue_name)
+            continue
+        found = _Patient(row, queue_named(row.queue_name), remembered).treat(dry_run=dry_run)
+        if found is not None:
+            logger.info("%s%s", "would have: " if dry_run else "", found)
+            recovered.append(found)
+        elif row.status not in OWNED:
+            well.append(row.pk)
+    if well and not dry_run:
+        Continuation.objects.using(alias).filter(pk__in=well, check_after__lte=now).update(check_after=upkeep.again())
+    return recovered
+
+
+class _Patient:
+    """One continuation, and what Redis knows of it."""
+
+    def __init__(self, row: Continuation, queue: Queue, remembered: dict[int, float]) -> None:
+        self._row = row
+        self._queue = queue
+        self._connection = queue.connection
+        self._remembered = remembered
+        self._alias = row._state.db or "default"
+
+    def treat(self, *, dry_run: bool) -> Recovered | None:
+        """Do what is to be done; None if nothing is."""
+        row = self._row
+        if row.status in OWNED:
+            return self._treat_owned(dry_run=dry_run)
+        if row.status in CLAIMABLE:
+            why = self._why_undelivered()
+            return None if why is None else self._redeliver(why, dry_run=dry_run)
+        if row.status in FINISHED and row.anchor_open:
+            return self._report(dry_run=dry_run)
+        return None
+
+    def _treat_owned(self, *, dry_run: bool) -> Recovered | None:
+        owner = Execution.objects.using(self._alias).filter(pk=self._row.owner).first() if self._row.owner else None
+        if owner is None:
+            return None
+        key = id(self._connection)
+        if key not in self._remembered:
+            self._remembered[key] = remembers_since(self._connection)
+        why = proof_of_death(owner, self._connection, self._remembered[key])
+        return None if why is None else self._take_over(owner, why, dry_run=dry_run)
+
+    def _why_undelivered(self) -> str | None:
+        row, queue = self._row, self._queue
+        job_id = rq_job_id(row.pk, row.delivery)
+        with self._connection.pipeline(transaction=False) as pipeline:
+            pipeline.hget(Job.key_for(job_id), "status")
+            pipeline.lpos(queue.key, job_id)
+            pipeline.zscore(queue.scheduled_job_registry.key, job_id)
+            pipeline.zrange(ExecutionRegistry.key_template.format(job_id), 0, -1)
+            status, position, scheduled, executions = pipeline.execute()
+        if position is not None:
+            return None
+        if status is None:
+            return "its RQ job is gone"
+        if as_text(status) == JobStatus.DEFERRED:
+            return None
+        if self._any_alive(job_id, executions):
+            return None
+        if scheduled is not None:
+            return self._why_overdue(float(scheduled))
+        return "its RQ job is in no queue"
+
+    def _why_overdue(self, scheduled: float) -> str | None:
+        due = self._row.run_after
+        if due is not None and due > timezone.now():
+            return None
+        if due is None and scheduled > timezone.now().timestamp():
+            return "its RQ job lies at rest"
+        return "it is due, and no scheduler came"
+
+    def _any_alive(self, job_id: str, executions: Iterable[bytes]) -> bool:
+        records = [RQExecution(as_text(each), job_id, self._connection).key for each in executions]
+        return bool(records) and self._connection.exists(*records) > 0
+
+    def _redeliver(self, why: str, *, dry_run: bool) -> Recovered | None:
+        found = Recovered(self._row, "delivered again", why)
+        if dry_run:
+            return found
+        with transaction.atomic(using=self._alias):
+            row = self._lock()
+            if row is None:
+                return None
+            self._push(row, None, status=Status.ENQUEUED, run_after=None)
+        return found
+
+    def _take_over(self, owner: Execution, why: str, *, dry_run: bool) -> Recovered | None:
+        if dry_run:
+            return Recovered(self._row, "taken over", why)
+        try:
+            with transaction.atomic(using=self._alias):
+                row = self._lock()
+                if row is None:
+                    return None
+                if not self._steps_are_free(row):
+                    return self._end_session(owner, why)
+                left = take_steps(row, owner, None)
+                bury(owner, self._alias)
+                counts = left.crash_counts()
+                if row.status == Status.RUNNING:
+                    self._push(row, owner, status=Status.INTERRUPTED, **counts)
+                    return Recovered(row, "taken over", why)
+                paused = row.status == Status.PAUSING
+                self._settle(row, counts | {"status": Status.PAUSED if paused else Status.CANCELLED})
+                return Recovered(row, "paused" if paused else "cancelled", f"that was asked, and {why}")
+        except OperationalError as error:
+            # Somebody holds the row or deadlocked with us: next time.
+            logger.warning("%s: not taken over (%s)", self._row, error)
+            return None
+
+    def _settle(self, row: Continuation, changes: dict[str, Any]) -> None:
+        if changes["status"] == Status.CANCELLED:
+            changes |= {"finished_at": timezone.now(), "active_key": None, "check_after": timezone.now()}
+        Continuation.objects.using(self._alias).filter(pk=row.pk).update(owner=None, **changes)
+
+    def _report(self, *, dry_run: bool) -> Recovered:
+        """RQ has not been told of the end: let the anchor tell."""
+        if not dry_run:
+            backend().push_anchor(self._row)
+            Continuation.objects.using(self._alias).filter(pk=self._row.pk).update(check_after=upkeep.again())
+        return Recovered(self._row, "its end reported", "RQ has not been told of it")
+
+    def _lock(self) -> Continuation | None:
+        """The row, locked, if it is still as it was read and nobody else holds it."""
+        row = self._row
+        locked: Continuation | None = (
+            Continuation.objects.using(self._alias)
+            .select_for_update(skip_locked=connections[self._alias].features.has_select_for_update_skip_locked)
+            .filter(pk=row.pk, status=row.status, delivery=row.delivery, owner=row.owner)
+            .first()
+        )
+        return locked
+
+    def _steps_are_free(self, row: Continuation) -> bool:
+        """Whether no open block of the dead owner holds the step in progress."""
+        features = connections[self._alias].features
+        if not features.has_select_for_update_skip_locked:
+            return True
+        steps = StepRecord.objects.using(self._alias).filter(continuation=row, status=StepRecord.Status.RUNNING)
+        return len(steps.select_for_update(skip_locked=True)) == steps.count()
+
+    def _push(self, row: Continuation, dead: Execution | None, **changes: Any) -> None:
+        """Make the row claimable under the next number, and push that in place of the old one on commit."""
+        old = row.delivery
+        changes |= {"owner": None, "delivery": old + 1, "enqueued_at": timezone.now()}
+        changes["check_after"] = upkeep.after_push()
+        Continuation.objects.using(self._alias).filter(pk=row.pk).update(**changes)
+        for name, value in changes.items():
+            setattr(row, name, value)
+        transaction.on_commit(lambda: backend().replace(row, old, dead), using=self._alias, robust=True)
+
+    def _end_session(self, owner: Execution, why: str) -> Recovered | None:
+        """The dead owner's transaction still holds the step. After a while end its session, if the server agrees."""
+        logger.warning("%s: %s, but its database session is in a transaction", self._row, why)
+        step = StepRecord.objects.using(self._alias).filter(continuation=self._row, execution=owner.pk).first()
+        silent = timezone.now() - (owner.started_at if step is None else step.heartbeat_at)
+        if silent.total_seconds() < LEASE + SESSION_GRACE or not owner.database_session:
+            return None
+        ended = end_session(connections[self._alias], owner.database_session, owner.started_at)
+        return Recovered(self._row, "database session ended", f"it is in a transaction, and {why}") if ended else None

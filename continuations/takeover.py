@@ -1,0 +1,70 @@
+"""Taking a continuation away from an execution that is dead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from .models import Continuation, Execution, StepRecord
+
+if TYPE_CHECKING:
+    import uuid
+
+
+def bury(execution: Execution, alias: str) -> None:
+    """Note on an execution that it died, unless it wrote its own outcome."""
+    Execution.objects.using(alias).filter(pk=execution.pk, finished_at=None).update(
+        finished_at=timezone.now(), outcome="died", reason="crash"
+    )
+
+
+def take_steps(row: Continuation, owner: Execution | None, heir: uuid.UUID | None) -> Inheritance:
+    """Give the step in progress to `heir`, and count what the dead `owner` has left.
+
+    The row must be locked. Waits for an open block of a predecessor that still writes, or makes its next write match
+    nothing. The reads lock, so that MySQL too reads what is committed now.
+    """
+    steps = StepRecord.objects.using(row._state.db).filter(continuation=row)
+    steps.filter(status=StepRecord.Status.RUNNING).update(execution=heir)
+    records = list(steps.select_for_update().only("status", "cursor_json", "advanced"))
+    return Inheritance(row, owner, records)
+
+
+class Inheritance:
+    """What the executions so far have left behind."""
+
+    def __init__(self, row: Continuation, owner: Execution | None, records: list[StepRecord]) -> None:
+        self._row = row
+        self._owner = owner
+        self.completed = sum(record.status == StepRecord.Status.COMPLETED for record in records)
+        running = [record for record in records if record.status == StepRecord.Status.RUNNING]
+        self._current = running[0] if running else None
+
+    @property
+    def cursor_json(self) -> str | None:
+        """Cursor of the step in progress."""
+        return None if self._current is None else self._current.cursor_json
+
+    @property
+    def has_progress(self) -> bool:
+        """A step was completed, or a cursor moved."""
+        return self.completed > 0 or (self._current is not None and self._current.advanced)
+
+    def crash_counts(self) -> dict[str, Any]:
+        """What the death of the owner changes on the row."""
+        if self._owner is None:
+            return {}
+        changes: dict[str, Any] = {"reason": "crash"}
+        moved = (
+            self._current is not None
+            and self._current.advanced
+            and self._current.cursor_json != self._owner.cursor_before_json
+        )
+        if moved or self.completed != self._owner.completed_before:
+            changes |= {"crashes": 0, "attempts_json": {}, "errors": 0}
+        else:
+            changes["crashes"] = self._row.crashes + 1
+        if self.has_progress:
+            changes["counted_resumptions"] = self._row.counted_resumptions + 1
+        return changes

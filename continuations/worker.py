@@ -1,0 +1,139 @@
+"""RQ workers that know of continuations. They make recovery fast, never right: any RQ worker runs the same jobs."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.db import Error, connections
+from redis.exceptions import RedisError
+from rq import SimpleWorker, SpawnWorker, Worker
+from rq.worker import BaseWorker
+
+from .delivery import RUNNER
+from .liveness import LEASE, RENEWAL, lease_key
+from .workplace import share_stop_flag
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
+    from rq import Queue
+    from rq.executions import Execution
+    from rq.job import Job
+
+# Seconds between two looks for what was lost, while the worker is idle.
+IDLE_BEAT = 2
+
+
+class ContinuableWorkerMixin(BaseWorker):
+    """For any RQ worker class: `class MyWorker(ContinuableWorkerMixin, Worker)`.
+
+    A shutdown reaches the running job in milliseconds, through shared memory. The scheduler always runs. A running
+    job has a lease, so that another worker takes over within 15 s of the loss of this one. What was lost is looked
+    for when this worker starts, while it is idle and while its horse runs. Interruptions are not failures.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # RQ's parent looks after its horse at this interval; it renews the lease then.
+        kwargs.setdefault("job_monitoring_interval", RENEWAL)
+        super().__init__(*args, **kwargs)
+        self._stop_flag: mmap.mmap | None = None
+        self._interrupting = False
+
+    def work(self, burst: bool = False, *args: Any, **kwargs: Any) -> bool:
+        # Made here: dashboards make workers too, to look at them. A forked horse shares the page.
+        self._stop_flag = mmap.mmap(-1, 1)
+        share_stop_flag(self._stop_flag)
+        return super().work(burst, *args, **{**kwargs, "with_scheduler": True})
+
+    def handle_warm_shutdown_request(self) -> None:
+        if self._stop_flag is not None:
+            self._stop_flag[0] = 1
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """RQ's, in slices with a look for lost continuations between them."""
+        idle_since = time.monotonic()
+        while True:
+            self.look_for_lost_continuations()
+            if timeout is None:
+                return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            slice_ = IDLE_BEAT
+            if max_idle_time is not None:
+                left = max_idle_time - (time.monotonic() - idle_since)
+                slice_ = max(1, min(slice_, math.ceil(left)))
+            result = super().dequeue_job_and_maintain_ttl(slice_, slice_)
+            idle = time.monotonic() - idle_since
+            if result is not None or (max_idle_time is not None and idle >= max_idle_time):
+                return result
+
+    def prepare_execution(self, job: Job) -> Execution:
+        execution = super().prepare_execution(job)
+        self._renew_lease(execution)
+        return execution
+
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        super().maintain_heartbeats(job, execution)
+        self._renew_lease(execution)
+        self.look_for_lost_continuations()
+
+    def increment_failed_job_count(self, pipeline: Pipeline | None = None) -> None:
+        if not self._interrupting:
+            super().increment_failed_job_count(pipeline=pipeline)
+
+    def handle_job_retry(self, job: Job, *args: Any, **kwargs: Any) -> None:
+        # RQ counts a returned Retry as a failure; one of ours is an interruption.
+        self._interrupting = job.func_name == RUNNER
+        try:
+            super().handle_job_retry(job, *args, **kwargs)
+        finally:
+            self._interrupting = False
+
+    def look_for_lost_continuations(self) -> None:
+        """One run of recovery, with connections of its own: a horse must not inherit them."""
+        # Imported late: a spawned horse imports its worker's class before Django is set up.
+        from .recovery import recover
+
+        try:
+            recover()
+        except (Error, RedisError, OSError) as error:
+            self.log.warning("Worker %s: recovery: %s", self.name, error)
+        finally:
+            connections.close_all()
+
+    def _renew_lease(self, execution: Execution) -> None:
+        try:
+            self.connection.set(lease_key(execution.id), self.name, ex=int(LEASE))
+        except (RedisError, OSError) as error:
+            self.log.warning("Worker %s: lease not renewed: %s", self.name, error)
+
+
+class ContinuableWorker(ContinuableWorkerMixin, Worker):
+    """The worker that `manage.py rqworker` uses when `continuations` stands before `django_rq`."""
+
+
+class ContinuableSpawnWorker(ContinuableWorkerMixin, SpawnWorker):
+    """The same, spawning its horses: for platforms where forking is unsafe."""
+
+
+class ContinuableSimpleWorker(ContinuableWorkerMixin, SimpleWorker):
+    """The same in one process. A thread renews the lease while a job runs; nothing is forked meanwhile."""
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        ended = threading.Event()
+        lease = threading.Thread(target=self._keep_lease, args=(ended,), daemon=True)
+        lease.start()
+        try:
+            super().execute_job(job, queue)
+        finally:
+            ended.set()
+            lease.join()
+
+    def _keep_lease(self, ended: threading.Event) -> None:
+        while not ended.wait(RENEWAL):
+            for execution in list(self.executions.values()):
+                self._renew_lease(execution)
