@@ -253,9 +253,8 @@ class _Running:
     def _log(self, row: Continuation, decision: Decision) -> None:
         step = self.progress.step
         name, cursor = (None, None) if step is None else (step.name, step.cursor)
-        number = self.execution.number
         if decision.status in (Status.INTERRUPTED, Status.WAITING, Status.PAUSED):
-            log.boundary("interrupted", row, step=name, cursor=cursor, reason=decision.reason, execution=number)
+            log.boundary("interrupted", row, step=name, cursor=cursor, reason=decision.reason)
         if decision.error is not None:
             log.trouble(row, decision.status.value, decision.error, step=name, cursor=cursor, wait=decision.wait)
 

@@ -23,7 +23,6 @@ def boundary(
     step: str | None = None,
     cursor: Any = None,
     reason: str | None = None,
-    execution: int | None = None,
 ) -> None:
     """Say that `event` happened. `event` is one of the five words, with the subject left out."""
     if not logger.isEnabledFor(logging.INFO):
@@ -36,7 +35,7 @@ def boundary(
         text += f" at cursor {cursor!r:.200}"
     if reason is not None:
         text += f" ({reason})"
-    logger.info(text, extra=_fields(continuation, step, cursor, reason, execution))
+    logger.info(text, extra=_fields(continuation, step, cursor, reason))
 
 
 def warning(continuation: Continuation, message: str, *, step: str | None = None, exc_info: Any = None) -> None:
@@ -47,7 +46,7 @@ def warning(continuation: Continuation, message: str, *, step: str | None = None
         continuation.pk,
         message,
         exc_info=exc_info,
-        extra=_fields(continuation, step, None, None, None),
+        extra=_fields(continuation, step, None, None),
     )
 
 
@@ -57,29 +56,29 @@ def trouble(
     """An error ended an execution: with its traceback when the continuation ends with it, else in one line."""
     goes_on = outcome in {"interrupted", "waiting"}
     place = "" if step is None else f" step {step!r}"
-    then = f"; runs again in {wait:.0f} s" if goes_on else f"; {outcome}"
+    # The text of an error that ends the continuation stands in its traceback, below the line.
+    text = f": {text_of(error)}" if goes_on or outcome == "discarded" else ""
+    then = f"runs again in {wait:.0f} s" if goes_on else outcome
     logger.log(
         logging.WARNING if goes_on or outcome == "discarded" else logging.ERROR,
-        "%s %s%s raised %s: %s%s",
+        "%s %s%s raised %s%s; %s",
         continuation.job_name,
         continuation.pk,
         place,
         type(error).__name__,
-        text_of(error),
+        text,
         then,
-        exc_info=None if goes_on or outcome == "discarded" else error,
-        extra=_fields(continuation, step, cursor, "error", None),
+        exc_info=None if text else error,
+        extra=_fields(continuation, step, cursor, "error"),
     )
 
 
-def _fields(
-    continuation: Continuation, step: str | None, cursor: Any, reason: str | None, execution: int | None
-) -> dict[str, Any]:
+def _fields(continuation: Continuation, step: str | None, cursor: Any, reason: str | None) -> dict[str, Any]:
     return {
         "continuation_id": str(continuation.pk),
         "job": continuation.job_path,
         "step": step,
         "cursor": cursor,
         "reason": reason,
-        "execution": execution,
+        "execution": continuation.executions,
     }

@@ -68,6 +68,7 @@ class Sequence:
         self._checkpoint_before(isolated=isolated)
         self.met.append(name)
         step = self._begin(name, position, start)
+        step.is_coroutine = inspect.iscoroutinefunction(body)
         result = self._perform(step, call, atomic=atomic)
         self._isolated_ran = isolated
         return result

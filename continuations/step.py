@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -40,6 +41,8 @@ class Step:
         # Something moved since it was last written; and did so inside a transaction of the user's.
         self.unsaved = False
         self.unsaved_in_block = False
+        # Its body is a coroutine function.
+        self.is_coroutine = False
         # Inside `with step.atomic()`.
         self.in_own_block = False
         self._progress = progress
@@ -93,7 +96,7 @@ class Step:
         self._checkpoint()
 
     async def acheckpoint(self) -> None:
-        """`checkpoint`, for steps that are coroutine functions."""
+        """`checkpoint`, for steps that are coroutine functions. There `set` and `advance` only move the cursor."""
         await sync_to_async(self._checkpoint)()
 
     def progress(self, done: int | None = None, total: int | None = None) -> None:
@@ -155,7 +158,8 @@ class Step:
         quiet = stopping.asked is None and not stopping.flag[0] and not self._progress.in_block
         if quiet and time.monotonic() < stopping.due:
             return
-        if self.in_own_block:
+        # Between two awaits of a coroutine the database cannot be used: the next `acheckpoint` looks.
+        if self.in_own_block or (self.is_coroutine and _in_event_loop()):
             return
         stopping.look_and_leave()
 
@@ -172,6 +176,14 @@ class Step:
         after, self._after = self._after, _NOTHING
         self.record.processed += self._size
         self._move_to(after)
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Rows(Generic[T]):

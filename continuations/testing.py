@@ -178,8 +178,13 @@ def assert_resumable(
     for kind, answer in (("an interrupt", _interrupt), ("a crash", _crash)):
         for index, place in enumerate(visited):
             reset()
-            with stopping_when(_at_checkpoint(index, answer)):
-                status = run_until_finished(job_class.enqueue(*args)).status
+            try:
+                with stopping_when(_at_checkpoint(index, answer)):
+                    status = run_until_finished(job_class.enqueue(*args)).status
+            except Exception as error:
+                raise AssertionError(
+                    f"{job_class.__name__} is not resumable: {kind} {place} led to {error!r}"
+                ) from error
             got = effects()
             if (got, status) != (expected, expected_status):
                 raise AssertionError(
