@@ -53,6 +53,7 @@ class Step:
         self._after: Any = _NOTHING
         self._size = 1
         self._turn_done = False
+        self._walk: Rows[Any] | None = None
         self._lazy_total: Any = None
 
     def __repr__(self) -> str:
@@ -195,13 +196,13 @@ class Rows(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         step = self._step
-        if step._after is not _NOTHING:
-            raise CheckpointError(
-                f"step {step.name!r}: iterate() inside a turn of iterate(): a step has one cursor; "
-                "walk the inner items in a plain loop, or make them a source of their own"
-            )
+        # A coroutine that breaks out of its loop closes the walk only later, so there a new one may begin before.
+        if step._walk is not None and not step.is_coroutine:
+            raise self._nested()
+        step._walk = self
         size = getattr(self._source, "size", None)
         step._lazy_total = getattr(self._source, "total", None)
+        step._after = _NOTHING
         try:
             for item, after in self._source.after(step.cursor):
                 step._after = after
@@ -209,11 +210,20 @@ class Rows(Generic[T]):
                 if size is not None:
                     step._size = size(item)
                 yield item
+                if step._walk is not self:
+                    raise self._nested()
                 if not step._turn_done:
                     step._move_past_item()
                     step._checkpoint()
         finally:
-            step._after, step._size, step._turn_done = _NOTHING, 1, False
+            if step._walk is self:
+                step._walk, step._after, step._size, step._turn_done = None, _NOTHING, 1, False
+
+    def _nested(self) -> CheckpointError:
+        return CheckpointError(
+            f"step {self._step.name!r}: iterate() inside a turn of iterate(): a step has one cursor; "
+            "walk the inner items in a plain loop, or make them a source of their own"
+        )
 
     async def __aiter__(self) -> AsyncIterator[T]:
         # One turn at a time in the thread that owns the database connection.
