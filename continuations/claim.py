@@ -37,6 +37,7 @@ class Refusal(Enum):
     STALE = "another delivery is the current one, or the continuation is paused"
     OWNED = "another execution is alive"
     EARLY = "the continuation rests until later"
+    SUPERSEDED = "another execution took over while this one ran"
 
 
 @dataclass

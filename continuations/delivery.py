@@ -80,6 +80,8 @@ class RQDelivery:
         argument, options = _call(continuation, continuation.delivery)
         # One MULTI: RQ's own clean-up must not find the dead execution and call its callbacks.
         with connection.pipeline() as pipeline:
+            # First, since RQ begins the MULTI here.
+            queue.enqueue(RUNNER, args=(argument,), at_front=True, pipeline=pipeline, **options)
             queue.remove(old, pipeline=pipeline)
             pipeline.lrem(queue.intermediate_queue_key, 0, old.id)
             if execution is not None and execution.rq_execution_id:
@@ -90,7 +92,6 @@ class RQDelivery:
             else:
                 queue.scheduled_job_registry.remove(old, pipeline=pipeline)
                 pipeline.delete(old.key)
-            queue.enqueue(RUNNER, args=(argument,), at_front=True, pipeline=pipeline, **options)
             pipeline.execute()
 
     def push_anchor(self, continuation: Continuation) -> None:

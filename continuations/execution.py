@@ -107,7 +107,7 @@ class _Running:
         """Decide and write the outcome in one transaction, under the row's lock."""
         left_open = self.progress.abandon_blocks()
         if ending.reason == "superseded":
-            return Outcome(self.continuation, refusal=Refusal.STALE)
+            return Outcome(self.continuation, refusal=Refusal.SUPERSEDED)
         try:
             if self.progress.step is not None:
                 self.progress.check(self.progress.step)
@@ -123,10 +123,16 @@ class _Running:
             problem.__cause__ = ending.error
             ending = Ending(error=problem)
         with transaction.atomic(using=self.alias):
-            row = Continuation.objects.using(self.alias).select_for_update().get(pk=self.continuation.pk)
+            row = Continuation.objects.using(self.alias).select_for_update().filter(pk=self.continuation.pk).first()
+            if row is None:
+                return Outcome(None, refusal=Refusal.GONE)
             if row.owner != self.execution.pk:
-                return Outcome(row, refusal=Refusal.STALE)
-            decision = self._decide(row, ending)
+                return Outcome(row, refusal=Refusal.SUPERSEDED)
+            try:
+                decision = self._decide(row, ending)
+            except Exception as error:  # noqa: BLE001 - a policy is code of the job's, and may raise
+                error.__context__ = error.__context__ or ending.error
+                decision = Decision(Status.FAILED, "error", error=error)
             assert (Status(row.status), decision.status) in ARROWS
             outcome = self._write(row, decision, result_json)
         self._log(row, decision)
@@ -210,7 +216,7 @@ class _Running:
         if step is not None and not self.progress.write_last(step):
             # Cannot be: the row's lock is ours. If it is, write nothing at all.
             transaction.set_rollback(True, using=self.alias)
-            return Outcome(row, refusal=Refusal.STALE)
+            return Outcome(row, refusal=Refusal.SUPERSEDED)
         for name, value in changes.items():
             setattr(row, name, value)
         self.execution.finished_at = now

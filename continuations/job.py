@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from asgiref.sync import sync_to_async
 
-from .attributes import Attribute
-from .errors import InvalidStepError, JobDefinitionError, NotRunningError
+from .definition import check_definition
+from .errors import InvalidStepError, NotRunningError
 from .loading import register
 from .step import Step
 
@@ -23,6 +22,12 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# Bodies of steps. Of a coroutine function the step's result is what it gives when awaited: the engine does that.
+_Async = Callable[[], Coroutine[Any, Any, R]]
+_AsyncWithStep = Callable[[Step], Coroutine[Any, Any, R]]
+_Bare = Callable[[], R]
+_WithStep = Callable[[Step], R]
+
 
 class Performs(Protocol[P]):
     """A job class, seen through the parameters of its `perform`."""
@@ -34,9 +39,13 @@ class Runs(Protocol):
     """What `@self.step("name")` gives: it runs the function under it and stands for its result."""
 
     @overload
-    def __call__(self, body: Callable[[Step], R], /) -> R: ...
+    def __call__(self, body: _AsyncWithStep[R], /) -> R: ...
     @overload
-    def __call__(self, body: Callable[[], R], /) -> R: ...
+    def __call__(self, body: _WithStep[R], /) -> R: ...
+    @overload
+    def __call__(self, body: _Async[R], /) -> R: ...
+    @overload
+    def __call__(self, body: _Bare[R], /) -> R: ...
 
 
 class Configured(Generic[P]):
@@ -141,7 +150,7 @@ class ContinuableJob:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _check_definition(cls)
+        check_definition(cls)
         register(cls)
 
     # Enqueueing
@@ -191,18 +200,28 @@ class ContinuableJob:
     # Inside `perform`
 
     @overload
+    def step(self, body: _AsyncWithStep[R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...) -> R: ...
+    @overload
+    def step(self, body: _WithStep[R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...) -> R: ...
+    @overload
+    def step(self, body: _Async[R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...) -> R: ...
+    @overload
+    def step(self, body: _Bare[R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...) -> R: ...
+    @overload
     def step(
-        self, body: Callable[[Step], R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...
+        self, name: str, body: _AsyncWithStep[R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...
     ) -> R: ...
     @overload
-    def step(self, body: Callable[[], R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...) -> R: ...
-    @overload
     def step(
-        self, name: str, body: Callable[[Step], R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...
+        self, name: str, body: _WithStep[R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...
     ) -> R: ...
     @overload
     def step(
-        self, name: str, body: Callable[[], R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...
+        self, name: str, body: _Async[R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...
+    ) -> R: ...
+    @overload
+    def step(
+        self, name: str, body: _Bare[R], /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...
     ) -> R: ...
     @overload
     def step(self, name: str = ..., /, *, start: Any = ..., isolated: bool = ..., atomic: bool = ...) -> Runs: ...
@@ -326,57 +345,3 @@ def _name_of(body: Any) -> str:
     if name is None or name == "<lambda>":
         raise InvalidStepError(f'{body!r:.100} has no name of its own: give one, self.step("name", ...)')
     return str(name)
-
-
-OPTIONS = frozenset(
-    {
-        "queue_name",
-        "max_resumptions",
-        "resume_wait",
-        "resume_queue_name",
-        "resume_errors_after_advancing",
-        "max_crashes",
-        "on_limit",
-        "max_runtime",
-        "checkpoint_interval",
-        "rq_options",
-    }
-)
-HOOKS = frozenset({"should_stop", "on_success", "on_failure"})
-RESERVED = frozenset(
-    {
-        "step",
-        "checkpoint",
-        "stopping",
-        "wait_for",
-        "wait_for_children",
-        "sleep",
-        "continuation",
-        "current_step",
-        "completed_steps",
-        "resumptions",
-        "executions",
-        "enqueue",
-        "aenqueue",
-        "enqueue_many",
-        "using",
-        "perform_now",
-        "resume_wait_seconds",
-    }
-)
-
-
-def _check_definition(cls: type[ContinuableJob]) -> None:
-    for name, value in vars(cls).items():
-        if name.startswith("_"):
-            continue
-        where = f"{cls.__name__}.{name}"
-        if name in RESERVED:
-            raise JobDefinitionError(f"{where} hides ContinuableJob.{name}: give it another name, such as {name}_")
-        if isinstance(value, Attribute):
-            continue
-        known = HOOKS if callable(value) else OPTIONS
-        if name not in known and (near := difflib.get_close_matches(name, known, n=1, cutoff=0.85)):
-            raise JobDefinitionError(f"{where} is not an option or hook of a job; did you mean {near[0]!r}?")
-    if cls.on_limit not in {"fail", "pause"}:
-        raise JobDefinitionError(f"{cls.__name__}.on_limit is {cls.on_limit!r}; expected 'fail' or 'pause'")

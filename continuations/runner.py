@@ -93,7 +93,7 @@ class _Answer:
         from .transitions import FINISHED, Status
 
         row = outcome.continuation
-        if outcome.refusal is Refusal.OWNED:
+        if outcome.refusal in (Refusal.OWNED, Refusal.SUPERSEDED):
             return self._leave_no_trace()
         if outcome.refusal is Refusal.EARLY and row is not None:
             return self._rest_until_due(row)
@@ -146,12 +146,12 @@ class _Answer:
         return self._rest()
 
     def _leave_no_trace(self) -> Any:
-        """A duplicate of a delivery that runs: returning would tell RQ that the job has finished."""
+        """A duplicate, or one that was superseded: whatever it returned would change the books of its successor."""
         from rq import Retry
 
         from .delivery import REST
 
-        logger.warning("%s is being executed elsewhere; this duplicate ends", self._job.id)
+        logger.warning("%s is executed elsewhere; this duplicate ends", self._job.id)
         if self._place.in_horse:
             self._place.forget_execution()
             os._exit(0)

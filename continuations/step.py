@@ -103,8 +103,8 @@ class Step:
     def progress(self, done: int | None = None, total: int | None = None) -> None:
         """Say how much is done and how much there is in all, in any unit. Shown, never used to decide anything."""
         for name, value in (("done", done), ("total", total)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                raise ValueError(f"step {self.name!r}: progress({name}={value!r}) expected a whole number from 0 on")
+            if value is not None:
+                self._check_count(value, f"progress({name}=...) was given")
         if done is not None:
             self.record.processed = done
         if total is not None:
@@ -151,8 +151,9 @@ class Step:
         record.advanced = record.advanced or record.cursor_json != self._initial
         if self._lazy_total is not None:
             total, self._lazy_total = self._lazy_total, None
-            if record.total is None:
-                record.total = total()
+            if record.total is None and (found := total()) is not None:
+                self._check_count(found, "the source's total() gave")
+                record.total = found
 
     def _checkpoint(self) -> None:
         stopping = self._stopping
@@ -163,6 +164,10 @@ class Step:
         if self.in_own_block or (self.is_coroutine and _in_event_loop()):
             return
         stopping.look_and_leave()
+
+    def _check_count(self, value: Any, said: str) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+            raise ValueError(f"step {self.name!r}: {said} {value!r}; expected a whole number from 0 on")
 
     def _move_to(self, cursor: Any) -> None:
         self._cursor = cursor
@@ -209,6 +214,7 @@ class Rows(Generic[T]):
                 step._turn_done = False
                 if size is not None:
                     step._size = size(item)
+                    step._check_count(step._size, "the source's size() gave")
                 yield item
                 if step._walk is not self:
                     raise self._nested()

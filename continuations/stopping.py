@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import mmap
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from .definition import is_duration
 from .errors import Interrupt, storable
 
 if TYPE_CHECKING:
@@ -43,7 +45,16 @@ class Stop:
     """What `should_stop()` may return: leave for `reason`, and if `wait` is given rest that many seconds first."""
 
     reason: str
-    wait: float | None = None
+    wait: float | dt.timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if self.wait is not None and not is_duration(self.wait):
+            raise TypeError(f"Stop(wait={self.wait!r}): expected seconds from 0 on, or a timedelta")
+
+    @property
+    def seconds(self) -> float | None:
+        """`wait` in seconds."""
+        return self.wait.total_seconds() if isinstance(self.wait, dt.timedelta) else self.wait
 
 
 class Workplace(Protocol):
@@ -104,7 +115,7 @@ class Stopping:
         """The rest of a checkpoint. `boundary`: between steps, where everything is asked."""
         stop = self.look(boundary=boundary)
         if stop is not None:
-            self.leave(stop.reason, stop.wait)
+            self.leave(stop.reason, stop.seconds)
 
     def reason(self) -> str | None:
         """The answer to `stopping()`: why this execution should leave, or None."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from django.db import transaction
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
 from continuations import (
     CheckpointError,
@@ -22,6 +27,7 @@ from continuations import (
 from continuations.models import Continuation, StepRecord
 from continuations.sources import batches
 from continuations.testing import (
+    _Crash,
     crash_during,
     interrupt_after,
     interrupt_during,
@@ -514,6 +520,44 @@ def test_progress_that_is_no_number_of_things_is_refused(done: Any, total: Any) 
     ReportsProgress.enqueue(done, total)
     with pytest.raises(ValueError, match=r"step 'work': progress\((done|total)=.*expected a whole number"):
         run_enqueued()
+
+
+class CountsStrangely(ContinuableJob):
+    checkpoint_interval = 0
+
+    def perform(self, total: Any, size: Any) -> None:
+        self.step("walk", lambda step: list(step.iterate(StrangeSource(total, size))) and None)
+
+
+class StrangeSource:
+    def __init__(self, total: Any, size: Any) -> None:
+        self.given = total, size
+
+    def after(self, cursor: Any) -> Iterator[tuple[str, int]]:
+        yield from [("a", 1), ("b", 2)][cursor or 0 :]
+
+    def total(self) -> Any:
+        return self.given[0]
+
+    def size(self, item: str) -> Any:
+        return self.given[1]
+
+
+@pytest.mark.parametrize(("total", "size"), [(-1, 1), ("many", 1), (2**70, 1), (2.5, 1), (2, -1), (2, "x"), (2, 0.5)])
+def test_a_source_that_counts_nonsense_fails_the_job(total: Any, size: Any) -> None:
+    """C3: and the outcome can be written."""
+    continuation = CountsStrangely.enqueue(total, size)
+    with pytest.raises((TypeError, ValueError), match="step 'walk'"):
+        for _ in range(5):
+            run_enqueued()
+    continuation.refresh_from_db()
+    assert (continuation.status, continuation.owner) == ("failed", None)
+
+
+def test_a_source_may_not_know_its_total() -> None:
+    """C3"""
+    record = run(CountsStrangely, None, 5).steps.get()
+    assert (record.processed, record.total) == (10, None)
 
 
 # C4: the order in `set`, and when `iterate` moves
@@ -1154,8 +1198,6 @@ def test_an_atomic_step_happens_once_when_the_process_dies_after_it() -> None:
 
 
 def die_between_steps(job: ContinuableJob) -> None:
-    from continuations.testing import _Crash
-
     if job.current_step is None:
         raise _Crash
 
@@ -1203,3 +1245,93 @@ def test_a_rest_asked_for_by_should_stop_keeps_what_the_block_committed() -> Non
     assert applied() == ["a"]
     run_until_finished(continuation)
     assert applied() == ["a", "b"]
+
+
+# All of it together: any program, stopped, killed and failing anywhere
+
+
+class Interpreter(ContinuableJob):
+    """Does what its program says, one step a line, and keeps an account in the database and in attributes."""
+
+    max_crashes = 100
+    total = attribute(default=0)
+
+    def perform(self, run_name: str, program: list[tuple[str, int]]) -> list[Any]:
+        self.run_name = run_name
+        return [self.line(index, kind, size) for index, (kind, size) in enumerate(program)]
+
+    def line(self, index: int, kind: str, size: int) -> Any:
+        name = f"{index}"
+        if kind == "walk":
+            return self.step(name, lambda step: self.walk(step, name, size), isolated=size == 2)
+        if kind == "count":
+            return self.step(name, lambda step: self.count(step, name, size), start=0)
+        return self.step(name, lambda: self.note(name), atomic=True)
+
+    def note(self, item: str) -> str:
+        Applied.objects.create(run=self.run_name, item=item)
+        self.total += 1
+        return item
+
+    def walk(self, step: Step, name: str, size: int) -> int:
+        for number in step.iterate(range(size)):
+            with step.atomic():
+                self.note(f"{name}.{number}")
+        return size
+
+    def count(self, step: Step, name: str, size: int) -> Any:
+        while step.cursor < size:
+            with step.atomic():
+                self.note(f"{name}.{step.cursor}")
+                step.advance()
+            step.checkpoint()
+        return step.cursor
+
+
+class OftenWritten(Interpreter):
+    checkpoint_interval = 0
+
+
+def expected_of(program: list[tuple[str, int]]) -> list[str]:
+    items: list[str] = []
+    for index, (kind, size) in enumerate(program):
+        items += [f"{index}"] if kind == "atomic" else [f"{index}.{number}" for number in range(size)]
+    return items
+
+
+programs = st.lists(st.tuples(st.sampled_from(["walk", "count", "atomic"]), st.integers(0, 4)), max_size=5)
+disturbances = st.lists(st.sampled_from(["", "", "interrupt", "time-out", "crash", "error", "rest"]), max_size=25)
+
+
+@given(st.sampled_from([Interpreter, OftenWritten]), programs, disturbances)
+@hypothesis.settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_effects_happen_once_and_in_order_whatever_comes_between(
+    job_class: type[ContinuableJob], program: list[tuple[str, int]], events: list[str]
+) -> None:
+    """C6, E3, E6, E7, S1: results, attributes and effects are those of an undisturbed run."""
+    remaining = iter(events)
+
+    def disturb(job: ContinuableJob) -> Any:
+        event = next(remaining, "")
+        if event == "crash":
+            raise _Crash
+        if event == "error":
+            raise ConnectionError
+        return {"": None, "interrupt": "stopping", "time-out": "timeout", "rest": Stop("throttled", wait=9)}[event]
+
+    name = uuid.uuid4().hex
+    continuation = job_class.enqueue(name, program)
+    with stopping_when(disturb):
+        for _ in range(len(events) + len(program) + 20):
+            with contextlib.suppress(ConnectionError):
+                run_until_finished(continuation)
+            if continuation.status != "failed":
+                break
+            continuation.retry()
+    items = list(Applied.objects.filter(run=name).order_by("pk").values_list("item", flat=True))
+    assert (continuation.status, items) == ("succeeded", expected_of(program))
+    assert continuation.result == [str(i) if kind == "atomic" else size for i, (kind, size) in enumerate(program)]
+    last = continuation.steps.last()
+    assert last is None or last.attributes_json in {None, f'{{"total":{len(items)}}}'}

@@ -536,6 +536,24 @@ def test_polynomially_longer_is_the_fourth_power() -> None:
     assert [polynomially_longer(n, ValueError()) for n in (1, 2, 3, 4)] == [3, 18, 83, 258]
 
 
+@retry_on(ValueError, wait=lambda executions, error: 1 / 0)
+class WaitDivides(FailsAtOnce):
+    pass
+
+
+@retry_on(ValueError, wait=lambda executions, error: None)  # type: ignore[arg-type, return-value]
+class WaitForgetsToReturn(FailsAtOnce):
+    pass
+
+
+@pytest.mark.parametrize("job_class", [WaitDivides, WaitForgetsToReturn])
+def test_a_wait_that_cannot_be_computed_fails_the_job(job_class: type[ContinuableJob]) -> None:
+    """E8: the outcome is written, whatever the job says of it."""
+    continuation = execute(job_class.enqueue())
+    assert (continuation.status, continuation.owner) == ("failed", None)
+    assert "ValueError: no" in continuation.error_traceback
+
+
 # Decorators written wrongly
 
 

@@ -297,6 +297,61 @@ def test_stop_with_a_wait_rests_for_so_long() -> None:
     assert abs(continuation.run_after - ended - dt.timedelta(seconds=30)) < dt.timedelta(seconds=1)
 
 
+class ThrottlesByTimedelta(AsksToStop):
+    answer = Stop("throttled", wait=dt.timedelta(minutes=5))  # type: ignore[arg-type, unused-ignore]
+
+
+def test_stop_takes_a_timedelta_to_wait() -> None:
+    """F3"""
+    continuation = run_enqueued_of(ThrottlesByTimedelta)
+    ended = continuation.execution_records.get().finished_at
+    assert continuation.run_after is not None
+    assert ended is not None
+    assert abs(continuation.run_after - ended - dt.timedelta(minutes=5)) < dt.timedelta(seconds=1)
+
+
+class StopsStrangely(ContinuableJob):
+    def perform(self, wait: Any) -> None:
+        self.wait = wait
+        self.step("first", lambda: None)
+        self.step("second", lambda: None)
+
+    def should_stop(self) -> Stop | None:
+        return Stop("throttled", wait=self.wait) if self.executions == 1 else None
+
+
+@pytest.mark.parametrize("wait", ["soon", float("inf"), float("nan"), -5])
+def test_a_wait_of_stop_that_is_no_time_is_an_error_of_the_job(wait: Any) -> None:
+    continuation = execute(StopsStrangely.enqueue(wait))
+    assert (continuation.status, continuation.reason) == ("waiting", "error")
+    assert continuation.error_class in {"TypeError", "ValueError"}
+
+
+class DeletesItself(ContinuableJob):
+    def perform(self, where: str) -> None:
+        if where != "outside":
+            self.step("work", lambda step: self.delete(step, where))
+            self.step("next", lambda: did.append("next"))
+        else:
+            self.delete(None, where)
+
+    def delete(self, step: Step | None, where: str) -> None:
+        Continuation.objects.filter(pk=self.continuation.pk).delete()
+        if where == "error":
+            raise ValueError
+        if where == "checkpoint" and step is not None:
+            step.set(1)
+
+
+@pytest.mark.parametrize("where", ["outside", "step", "checkpoint", "error"])
+def test_a_continuation_that_is_deleted_while_it_runs_just_ends(where: str) -> None:
+    """O1: there is nothing to write any more, and nobody to tell."""
+    DeletesItself.enqueue(where)
+    run_enqueued()
+    assert not Continuation.objects.exists()
+    assert did == []
+
+
 class LongReason(AsksToStop):
     answer = "because " * 40
 

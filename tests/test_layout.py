@@ -17,7 +17,7 @@ PACKAGE = Path(continuations.__file__).parent
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
     *("errors", "conf", "signals", "transitions", "successor", "identifiers"),
-    *("codec", "attributes", "policies", "log", "rq_options", "loading"),
+    *("codec", "attributes", "definition", "policies", "log", "rq_options", "loading"),
     *("files", "keyset", "sources"),
     *("delivery", "upkeep"),
     *("querysets", "models"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from typing import Any
 
 import pytest
@@ -243,9 +245,46 @@ def test_a_definition_error_is_a_type_error_too() -> None:
         define(step=1)
 
 
-def test_an_option_with_a_value_it_cannot_have_is_refused() -> None:
-    with pytest.raises(JobDefinitionError, match=r"Defined\.on_limit is 'stop'; expected 'fail' or 'pause'"):
-        define(on_limit="stop")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("on_limit", "stop"),
+        ("queue_name", 5),
+        ("resume_queue_name", 5),
+        ("max_resumptions", "2"),
+        ("max_resumptions", -1),
+        ("max_crashes", None),
+        ("max_crashes", 0),
+        ("max_runtime", "5"),
+        ("checkpoint_interval", "5"),
+        ("checkpoint_interval", -1),
+        ("resume_wait", "5s"),
+        ("resume_wait", -1),
+        ("rq_options", [1]),
+    ],
+)
+def test_an_option_with_a_value_it_cannot_have_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(JobDefinitionError, match=re.escape(f"Defined.{name} is {value!r}; expected ")):
+        define(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_resumptions", 0),
+        ("max_resumptions", None),
+        ("max_runtime", 0),
+        ("max_runtime", 1.5),
+        ("checkpoint_interval", 0),
+        ("resume_wait", dt.timedelta(seconds=5)),
+        ("resume_wait", 0.5),
+        ("max_crashes", 1),
+        ("on_limit", "pause"),
+        ("rq_options", {"job_timeout": "5m"}),
+    ],
+)
+def test_an_option_with_a_value_it_can_have_is_taken(name: str, value: Any) -> None:
+    assert getattr(define(**{name: value}), name) == value
 
 
 def test_names_that_are_near_to_nothing_are_fine() -> None:

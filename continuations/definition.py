@@ -1,0 +1,102 @@
+"""What is wrong with a job class, said when it is defined."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .attributes import Attribute
+from .errors import JobDefinitionError
+
+if TYPE_CHECKING:
+    from .job import ContinuableJob
+
+HOOKS = frozenset({"should_stop", "on_success", "on_failure"})
+RESERVED = frozenset(
+    {
+        "step",
+        "checkpoint",
+        "stopping",
+        "wait_for",
+        "wait_for_children",
+        "sleep",
+        "continuation",
+        "current_step",
+        "completed_steps",
+        "resumptions",
+        "executions",
+        "enqueue",
+        "aenqueue",
+        "enqueue_many",
+        "using",
+        "perform_now",
+        "resume_wait_seconds",
+    }
+)
+
+
+def check_definition(cls: type[ContinuableJob]) -> None:
+    """Raise `JobDefinitionError` for a misspelt option, a reserved name, or an option of a wrong value."""
+    for name, value in vars(cls).items():
+        if not name.startswith("_"):
+            _check_name(cls, name, value)
+    if inspect.iscoroutinefunction(vars(cls).get("perform")):
+        raise JobDefinitionError(f"{cls.__name__}.perform cannot be a coroutine function; its steps may be")
+
+
+def _check_name(cls: type[ContinuableJob], name: str, value: Any) -> None:
+    where = f"{cls.__name__}.{name}"
+    if name in RESERVED:
+        raise JobDefinitionError(f"{where} hides ContinuableJob.{name}: give it another name, such as {name}_")
+    if isinstance(value, Attribute):
+        return
+    if name in OPTIONS:
+        is_right, expected = OPTIONS[name]
+        if not is_right(value):
+            raise JobDefinitionError(f"{where} is {value!r}; expected {expected}")
+        return
+    known = HOOKS if callable(value) else OPTIONS
+    if name not in known and (near := difflib.get_close_matches(name, known, n=1, cutoff=0.85)):
+        raise JobDefinitionError(f"{where} is not an option or hook of a job; did you mean {near[0]!r}?")
+
+
+def is_duration(value: Any) -> bool:
+    """Seconds from 0 on, or such a timedelta."""
+    if isinstance(value, dt.timedelta):
+        return value >= dt.timedelta(0)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or is_right(value)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_seconds(value: Any) -> bool:
+    return is_duration(value) and not isinstance(value, dt.timedelta)
+
+
+# Each option with what its value must be.
+OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "queue_name": (_is_name, "a key of RQ_QUEUES"),
+    "max_resumptions": (_or_none(_whole(0)), "a whole number from 0 on, or None"),
+    "resume_wait": (is_duration, "seconds from 0 on, or a timedelta"),
+    "resume_queue_name": (_or_none(_is_name), "a key of RQ_QUEUES, or None"),
+    "resume_errors_after_advancing": (lambda value: isinstance(value, bool), "True or False"),
+    "max_crashes": (_whole(1), "a whole number from 1 on"),
+    "on_limit": (lambda value: value in ("fail", "pause"), "'fail' or 'pause'"),
+    "max_runtime": (_or_none(_is_seconds), "seconds from 0 on, or None"),
+    "checkpoint_interval": (_or_none(_is_seconds), "seconds from 0 on, or None"),
+    "rq_options": (lambda value: isinstance(value, Mapping), "a dict of options for RQ's job"),
+}

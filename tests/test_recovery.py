@@ -1,0 +1,366 @@
+"""Nothing stays lost: deliveries Redis forgot, owners that died, ends that were not reported."""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import django_rq
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.utils import timezone
+from rq.job import Job
+
+from continuations.liveness import MARKER_KEY
+from continuations.models import Continuation, Execution
+from tests.processes import Worker, eventually
+from tests.shop import jobs
+from tests.shop.jobs import Count, SlowRetry
+from tests.shop.models import Applied
+
+pytestmark = [pytest.mark.workers, pytest.mark.django_db(transaction=True)]
+
+StartWorker = Callable[..., Worker]
+
+
+def items(run: str) -> list[str]:
+    return list(Applied.objects.filter(run=run).order_by("pk").values_list("item", flat=True))
+
+
+def expected(n: int) -> list[str]:
+    return ["first", *map(str, range(n))]
+
+
+def status(continuation: Continuation) -> str:
+    continuation.refresh_from_db()
+    return continuation.status
+
+
+def redis() -> Any:
+    return django_rq.get_connection("default")
+
+
+def queued() -> list[str]:
+    return django_rq.get_queue("default").job_ids
+
+
+def rq_status(continuation: Continuation) -> str:
+    return Job.fetch(continuation.rq_job_id, connection=redis()).get_status().value
+
+
+def let_time_pass() -> None:
+    """As if recovery's times had come: it looks only at what is due."""
+    past = timezone.now() - dt.timedelta(seconds=1)
+    Continuation.objects.filter(check_after__isnull=False).update(check_after=past)
+
+
+def redis_remembers() -> None:
+    """As if this Redis had not been emptied for an hour."""
+    redis().set(MARKER_KEY, timezone.now().timestamp() - 3600)
+
+
+def test_a_delivery_that_redis_lost_is_made_again(redis_url: str) -> None:
+    """W5"""
+    continuation = Count.enqueue("a", 1)
+    redis().flushall()
+    let_time_pass()
+    (found,) = Continuation.objects.recover()
+    assert (found.action, found.why) == ("delivered again", "its RQ job is gone")
+    assert queued() == [f"{continuation.rq_job_id}-1"]
+
+
+def test_a_delivery_that_was_never_made_is_made(redis_url: str, settings: Any) -> None:
+    """Q1: Redis was down at commit."""
+    up = settings.RQ_QUEUES
+    settings.RQ_QUEUES = {name: {**queue, "URL": "redis://127.0.0.1:1/0"} for name, queue in up.items()}
+    continuation = Count.enqueue("a", 1)
+    settings.RQ_QUEUES = up
+    assert queued() == []
+    let_time_pass()
+    Continuation.objects.recover()
+    assert queued() == [f"{continuation.rq_job_id}-1"]
+
+
+def test_a_delivery_taken_and_never_started_is_made_again(redis_url: str) -> None:
+    """W5: RQ loses a job for good when a worker of several queues dies between taking and starting it."""
+    continuation = Count.enqueue("a", 1)
+    redis().lpop(django_rq.get_queue("default").key)
+    let_time_pass()
+    (found,) = Continuation.objects.recover()
+    assert found.why == "its RQ job is in no queue"
+    assert queued() == [f"{continuation.rq_job_id}-1"]
+
+
+def test_what_waits_in_its_queue_is_left_alone(redis_url: str) -> None:
+    continuation = Count.enqueue("a", 1)
+    let_time_pass()
+    assert Continuation.objects.recover() == []
+    assert queued() == [continuation.rq_job_id]
+    continuation.refresh_from_db()
+    assert continuation.check_after is not None
+    assert continuation.check_after > timezone.now()
+
+
+def test_what_depends_on_another_job_is_left_alone(redis_url: str) -> None:
+    other = django_rq.get_queue("default").enqueue(jobs.dependent, "b")
+    Count.using(rq_options={"depends_on": other.id}).enqueue("a", 1)
+    let_time_pass()
+    assert Continuation.objects.recover() == []
+
+
+def test_what_is_not_due_to_be_looked_at_costs_one_query(
+    redis_url: str, django_assert_num_queries: Callable[[int], Any]
+) -> None:
+    Count.enqueue("a", 1)
+    with django_assert_num_queries(1):
+        assert Continuation.objects.recover() == []
+
+
+def test_a_dry_run_only_tells(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    continuation = Count.enqueue("a", 1)
+    redis().flushall()
+    let_time_pass()
+    call_command("recover_continuations", "--dry-run")
+    assert queued() == []
+    assert f"{continuation}: delivered again, because its RQ job is gone" in capsys.readouterr().out
+
+
+def test_a_second_recovery_at_the_same_time_does_nothing(redis_url: str) -> None:
+    Count.enqueue("a", 1)
+    redis().flushall()
+    let_time_pass()
+    with redis().lock("continuations:recovery", timeout=30):
+        assert Continuation.objects.recover() == []
+
+
+def test_nothing_is_known_while_redis_does_not_answer(redis_url: str, settings: Any) -> None:
+    """O3"""
+    Count.enqueue("a", 1)
+    let_time_pass()
+    settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:1/0"}}
+    assert Continuation.objects.recover() == []
+
+
+def test_a_rest_that_is_over_is_ended_where_no_scheduler_runs(redis_url: str) -> None:
+    """W5"""
+    continuation = Count.using(run_after=dt.timedelta(hours=1)).enqueue("a", 1)
+    Continuation.objects.update(run_after=timezone.now() - dt.timedelta(seconds=1))
+    let_time_pass()
+    (found,) = Continuation.objects.recover()
+    assert found.why == "it is due, and no scheduler came"
+    assert queued() == [f"{continuation.rq_job_id}-1"]
+
+
+def test_a_stale_delivery_runs_nothing(redis_url: str, start_worker: StartWorker) -> None:
+    """W6: the anchor comes back after it was replaced; it lies down again, and ends when the continuation does."""
+    continuation = Count.enqueue("a", 300)
+    queue = django_rq.get_queue("default")
+    anchor = Job.fetch(continuation.rq_job_id, connection=queue.connection)
+    queue.remove(anchor)
+    let_time_pass()
+    Continuation.objects.recover()
+    queue.enqueue(jobs.dependent, "b", depends_on=anchor)
+    workers = [start_worker("default", worker_class=None), start_worker("default", worker_class=None)]
+    eventually(lambda: len(items("a")) > 10, workers[0].output)
+    queue.push_job_id(anchor.id)
+    eventually(lambda: "dependent" in items("b"), workers[1].output)
+    assert items("a") == expected(300)
+    assert status(continuation) == "succeeded"
+    assert continuation.executions == 1
+
+
+def running(owner: dict[str, Any], **changes: Any) -> Continuation:
+    """A continuation that an execution owns which never was: its host, worker and records are elsewhere."""
+    continuation = Count.enqueue("a", 1)
+    redis().delete(django_rq.get_queue("default").key)
+    execution = Execution.objects.create(continuation=continuation, number=1, rq_job_id=continuation.rq_job_id, **owner)
+    Continuation.objects.update(status="running", owner=execution.pk, executions=1, check_after=None, **changes)
+    return continuation
+
+
+ELSEWHERE = {"host": "elsewhere", "boot": "another", "pid": 1, "rq_execution_id": "gone", "worker": "w"}
+
+
+def test_an_owner_whose_lease_has_run_out_is_dead(redis_url: str) -> None:
+    """O3"""
+    continuation = running({**ELSEWHERE, "lease": 12.0})
+    redis_remembers()
+    (found,) = Continuation.objects.recover()
+    assert (found.action, found.why) == ("taken over", "its lease has run out")
+    assert (status(continuation), continuation.reason, continuation.crashes) == ("interrupted", "crash", 1)
+    assert queued() == [f"{continuation.rq_job_id}-1"]
+
+
+def test_an_owner_with_a_lease_is_alive(redis_url: str) -> None:
+    """O3"""
+    continuation = running({**ELSEWHERE, "lease": 12.0})
+    redis_remembers()
+    redis().set("continuations:lease:gone", "w")
+    redis().set(f"rq:execution:{continuation.rq_job_id}:gone", "")
+    assert Continuation.objects.recover() == []
+
+
+def test_nobody_is_dead_while_redis_may_just_have_been_emptied(redis_url: str) -> None:
+    """O3: every lease is missing then."""
+    continuation = running({**ELSEWHERE, "lease": 12.0})
+    redis().flushall()
+    assert Continuation.objects.recover() == []
+    assert status(continuation) == "running"
+
+
+def test_an_owner_without_a_lease_is_dead_when_rq_has_no_record_of_it(redis_url: str) -> None:
+    """O3"""
+    running(ELSEWHERE)
+    redis_remembers()
+    (found,) = Continuation.objects.recover()
+    assert found.why == "RQ has no record of its execution"
+
+
+def test_a_request_to_cancel_that_met_a_dead_owner_is_fulfilled(redis_url: str) -> None:
+    """O5"""
+    continuation = running(ELSEWHERE)
+    Continuation.objects.update(status="cancelling")
+    redis_remembers()
+    (found,) = Continuation.objects.recover()
+    assert found.action == "cancelled"
+    assert status(continuation) == "cancelled"
+
+
+def test_a_row_that_somebody_holds_is_left_for_the_next_time(redis_url: str) -> None:
+    """O6: recovery waits for nobody."""
+    if not connection.features.has_select_for_update_skip_locked:
+        # SQLite has one writer at a time, and no row locks to skip.
+        return
+    continuation = running(ELSEWHERE)
+    redis_remembers()
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Continuation.objects.select_for_update().get(pk=continuation.pk)
+            held.set()
+            done.wait(30)
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(30)
+    try:
+        assert Continuation.objects.recover() == []
+    finally:
+        done.set()
+        holder.join()
+    assert len(Continuation.objects.recover()) == 1
+
+
+def test_a_killed_worker_and_horse_are_replaced_by_another_worker_within_fifteen_seconds(
+    start_worker: StartWorker,
+) -> None:
+    """E7, §6: loss of the machine; zero repeated in atomic blocks."""
+    first = start_worker("default", worker_class=None)
+    redis_remembers()
+    continuation = Count.enqueue("a", 400)
+    eventually(lambda: len(items("a")) > 20, first.output)
+    second = start_worker("default", worker_class=None)
+    eventually(lambda: "Listening" in second.output())
+    # As if it was another machine: its processes cannot be looked up here.
+    Execution.objects.update(boot="another")
+    first.signal_all(signal.SIGKILL)
+    eventually(lambda: status(continuation) == "succeeded", second.output)
+    assert items("a") == expected(400)
+    died, succeeded = continuation.execution_records.all()
+    assert (died.outcome, died.reason, succeeded.outcome) == ("died", "crash", "succeeded")
+    last = Applied.objects.filter(run="a", pid=died.pid).latest("pk")
+    # A promise of the design, not a matter of this machine's speed: a lease, a beat and a look.
+    assert succeeded.started_at - last.at < dt.timedelta(seconds=15)
+
+
+def test_a_worker_that_starts_again_on_the_same_host_goes_on_at_once(start_worker: StartWorker) -> None:
+    """§6: the process table proves death."""
+    first = start_worker("default", worker_class=None)
+    continuation = Count.enqueue("a", 400)
+    eventually(lambda: len(items("a")) > 20, first.output)
+    first.signal_all(signal.SIGKILL)
+    first.wait()
+    start_worker("default", worker_class=None)
+    eventually(lambda: status(continuation) == "succeeded")
+    assert items("a") == expected(400)
+    assert continuation.execution_records.first().outcome == "died"
+
+
+def test_a_zombie_that_wakes_after_its_successor_has_ended_changes_nothing(start_worker: StartWorker) -> None:
+    """O1, §6: stopped for longer than its lease, woken when all is over."""
+    first = start_worker("default", worker_class=None)
+    redis_remembers()
+    continuation = Count.enqueue("a", 300)
+    eventually(lambda: len(items("a")) > 20, first.output)
+    first.signal_all(signal.SIGSTOP)
+    second = start_worker("default", worker_class=None)
+    eventually(lambda: status(continuation) == "succeeded", second.output)
+    eventually(lambda: rq_status(continuation) == "finished", second.output)
+    before = items("a"), list(continuation.execution_records.values_list("outcome", flat=True))
+    first.signal_all(signal.SIGCONT)
+    eventually(lambda: "this duplicate ends" in first.output(), first.output)
+    zombie = Execution.objects.get(continuation=continuation, number=1).pid
+    eventually(lambda: zombie not in first.descendants(), first.output)
+    assert rq_status(continuation) == "finished"
+    assert status(continuation) == "succeeded"
+    assert (items("a"), list(continuation.execution_records.values_list("outcome", flat=True))) == before
+    assert items("a") == expected(300)
+
+
+def test_an_emptied_redis_doubles_no_running_job_and_loses_no_waiting_one(start_worker: StartWorker) -> None:
+    """§6"""
+    worker = start_worker("default", worker_class=None)
+    first = Count.enqueue("a", 400)
+    second = Count.enqueue("b", 5)
+    eventually(lambda: len(items("a")) > 20, worker.output)
+    redis().flushall()
+    let_time_pass()
+    eventually(lambda: status(first) == "succeeded" and status(second) == "succeeded", worker.output)
+    assert items("a") == expected(400)
+    assert items("b") == expected(5)
+    assert first.executions == 1
+
+
+def test_a_horse_whose_worker_died_stops_at_its_next_checkpoint(start_worker: StartWorker) -> None:
+    """W3: orphaned"""
+    first = start_worker("default", worker_class=None)
+    continuation = Count.enqueue("a", 600)
+    eventually(lambda: len(items("a")) > 20, first.output)
+    first.signal(signal.SIGKILL)
+    first.wait()
+    eventually(lambda: status(continuation) == "interrupted", first.output)
+    assert continuation.reason == "orphaned"
+    start_worker("default", worker_class=None)
+    let_time_pass()
+    eventually(lambda: status(continuation) == "succeeded")
+    assert items("a") == expected(600)
+
+
+def test_an_interruption_is_not_counted_as_a_failed_job(start_worker: StartWorker) -> None:
+    """W4"""
+    worker = start_worker("default", worker_class=None)
+    continuation = Count.using(rq_options={"job_timeout": 3}).enqueue("a", 600)
+    eventually(lambda: status(continuation) == "succeeded", worker.output)
+    assert continuation.executions > 1
+    from rq import Worker as RQWorker
+
+    (found,) = RQWorker.all(connection=redis())
+    eventually(lambda: found.refresh() or found.successful_job_count == 1)
+    assert found.failed_job_count == 0
+
+
+def test_an_end_that_rq_was_not_told_of_is_reported(redis_url: str) -> None:
+    """W5: the worker died between the commit and RQ's own books."""
+    continuation = SlowRetry.enqueue("a", 0)
+    redis().flushall()
+    Continuation.objects.update(status="succeeded", finished_at=timezone.now(), delivery=1)
+    let_time_pass()
+    (found,) = Continuation.objects.recover()
+    assert found.action == "its end reported"
+    assert queued() == [continuation.rq_job_id]

@@ -1,0 +1,225 @@
+"""Ten jobs as users write them. Type checkers find nothing wrong here; see tests/test_typing.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, assert_type
+
+from django.contrib.auth.models import User
+
+from continuations import (
+    ContinuableJob,
+    Step,
+    Stop,
+    attribute,
+    discard_on,
+    polynomially_longer,
+    retry_on,
+    successor,
+)
+from continuations.models import Continuation
+from continuations.sources import batches, csv_rows, keyset, lines
+
+
+class ReportError(Exception): ...
+
+
+def complete(text: str) -> str:
+    return text.upper()
+
+
+class ImportProducts(ContinuableJob):
+    """A CSV import that counts what it skips."""
+
+    queue_name = "imports"
+    skipped = attribute(default=0)
+    names = attribute(default=list[str])
+
+    def perform(self, path: str) -> int:
+        self.path = Path(path)
+        self.step(self.load)
+        self.step("finalise", lambda: print(self.skipped), atomic=True)
+        return self.skipped
+
+    def load(self, step: Step) -> None:
+        for row in step.iterate(csv_rows(self.path, delimiter=";")):
+            assert_type(row, dict[str, str])
+            if not row["name"]:
+                self.skipped += 1
+                continue
+            with step.atomic():
+                User.objects.create(username=row["name"])
+                self.names.append(row["name"])
+
+
+class ReadLines(ContinuableJob):
+    def perform(self, path: Path) -> int:
+        return self.step(self.count)
+
+    def count(self, step: Step) -> int:
+        found = 0
+        for line in step.iterate(lines("notes.txt")):
+            assert_type(line, str)
+            found += len(line)
+        return found
+
+
+class Welcome(ContinuableJob):
+    """Bulk mail."""
+
+    def perform(self, cohort: str) -> None:
+        @self.step
+        def send(step: Step) -> None:
+            for user in step.iterate(User.objects.filter(groups__name=cohort)):
+                assert_type(user, User)
+                user.email_user("hi", "there")
+
+        Metrics.using(run_after=timedelta(minutes=5), at_front=True).enqueue(cohort)
+
+
+class Metrics(ContinuableJob):
+    def perform(self, cohort: str) -> None: ...
+
+
+class Backfill(ContinuableJob):
+    """In batches, by a composite key."""
+
+    max_runtime = 60.0
+
+    def perform(self) -> None:
+        @self.step
+        def fill(step: Step) -> None:
+            for rows in step.iterate(batches(User.objects.all(), 500)):
+                assert_type(rows, list[User])
+                with step.atomic():
+                    print(len(rows))
+
+        @self.step("newest_first")
+        def newest(step: Step) -> None:
+            for user in step.iterate(keyset(User.objects.all(), "-date_joined", "pk")):
+                assert_type(user, User)
+
+
+@retry_on(ConnectionError, wait=polynomially_longer, attempts=5)
+@discard_on(KeyError)
+class SyncContacts(ContinuableJob):
+    """A source of one's own."""
+
+    def perform(self) -> None:
+        @self.step
+        def pull(step: Step) -> None:
+            for page in step.iterate(Pages()):
+                assert_type(page, list[int])
+                with step.atomic():
+                    print(sum(page))
+
+
+class Pages:
+    def after(self, cursor: Any, /) -> Iterator[tuple[list[int], int]]:
+        for page in range(cursor or 0, 3):
+            yield [page], page + 1
+
+
+@retry_on(ReportError, wait=lambda executions, error: timedelta(seconds=executions), attempts=3, jitter=0)
+class GenerateReport(ContinuableJob):
+    """Results flow from step to step."""
+
+    queue_name = "slow"
+    resume_wait = timedelta(seconds=5)
+
+    def perform(self, report_id: int, *, short: bool = False) -> str:
+        text = self.step("extract", lambda: str(report_id))
+        assert_type(text, str)
+        summary = self.step("summarise", lambda: complete(text), isolated=True)
+        length = self.step("measure", lambda step: len(summary))
+        assert_type(length, int)
+        return self.step(self.deliver)
+
+    def deliver(self, step: Step) -> str:
+        step.progress(done=1, total=1)
+        return step.name
+
+
+class CleanUp(ContinuableJob):
+    def perform(self) -> None:
+        @self.step
+        def destroy(step: Step) -> None:
+            for user in User.objects.all():
+                user.delete()
+                step.checkpoint()
+
+        self.checkpoint()
+
+    def should_stop(self) -> str | Stop | None:
+        return Stop("throttled", wait=30) if self.executions > 5 else None
+
+
+class Fetch(ContinuableJob):
+    """Steps that are coroutine functions."""
+
+    def perform(self) -> str:
+        self.step(self.walk)
+        text = self.step(self.fetch)
+        assert_type(text, str)
+        assert_type(self.step("again", self.fetch), str)
+
+        @self.step("number", start=5)
+        async def number(step: Step) -> int:
+            return int(step.cursor)
+
+        assert_type(number, int)
+        return text
+
+    async def walk(self, step: Step) -> None:
+        async for number in step.iterate([1, 2, 3]):
+            assert_type(number, int)
+            await step.acheckpoint()
+
+    async def fetch(self) -> str:
+        return "text"
+
+
+class Nightly(ContinuableJob):
+    """A cursor that is a date."""
+
+    def perform(self, day: date) -> None:
+        @self.step(start=day)
+        def days(step: Step) -> None:
+            while step.cursor < date.today() and not self.stopping():
+                step.advance()
+            step.set(step.cursor)
+            step.advance(from_=day)
+
+
+class Version(str): ...
+
+
+@successor.register(Version)
+def next_version(version: Version) -> Version:
+    return Version(f"{version}.1")
+
+
+def nightly() -> None:
+    continuation = Nightly.using(queue_name="slow", rq_options={"job_timeout": 600}).enqueue(date.today())
+    assert_type(continuation, Continuation)
+
+
+def reports() -> None:
+    assert_type(GenerateReport.enqueue(7), Continuation)
+    assert_type(GenerateReport.enqueue(report_id=7, short=True), Continuation)
+    assert_type(GenerateReport.perform_now(7), Continuation)
+    ImportProducts.enqueue("products.csv").retry(by="ada", reason="the file is there now")
+
+
+async def reports_later() -> None:
+    assert_type(await GenerateReport.aenqueue(7), Continuation)
+    assert_type(await GenerateReport.using(queue_name="slow").aenqueue(7, short=True), Continuation)
+
+
+def attributes(job: ImportProducts) -> None:
+    assert_type(job.skipped, int)
+    assert_type(job.names, list[str])
+    assert_type(job.executions, int)
+    assert_type(job.completed_steps, list[str])

@@ -1,0 +1,60 @@
+"""Calls that type checkers must refuse: every line marked `# wrong`, and no other. See tests/test_typing.py."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from continuations import ContinuableJob, Step, retry_on
+from tests.typing.typed_jobs import GenerateReport, ImportProducts, Nightly
+
+
+def wrong() -> None:
+    Nightly.enqueue("x")  # wrong: a date
+    Nightly.enqueue()  # wrong: a date is missing
+    Nightly.enqueue(date.today(), date.today())  # wrong: one too many
+    GenerateReport.enqueue()  # wrong: the id is missing
+    GenerateReport.enqueue(7, True)  # wrong: short is a keyword
+    GenerateReport.enqueue(7, long=True)  # wrong: no such parameter
+    GenerateReport.using(queue_name="slow").enqueue("7")  # wrong: an int
+    GenerateReport.using(queue_name=5)  # wrong: a str
+    GenerateReport.using(run_after=5)  # wrong: a timedelta or a datetime
+    GenerateReport.using(que_name="slow")  # wrong: misspelt
+    GenerateReport.perform_now("7")  # wrong: an int
+
+
+async def wrong_later() -> None:
+    await GenerateReport.aenqueue("7")  # wrong: an int
+    await GenerateReport.using().aenqueue()  # wrong: the id is missing
+
+
+class Wrong(ContinuableJob):
+    queue_name = 5  # wrong: a str
+
+    def perform(self) -> None:
+        self.step(self.validate())  # wrong: the result instead of the method
+        self.step("two", self.two)  # wrong: two required parameters
+        self.step(5, self.load)  # wrong: the name is a str
+        self.step(self.load, begin=5)  # wrong: no such option
+        number: int = self.step("text", lambda: "a")  # wrong: a str
+        print(number)
+
+    def validate(self) -> None: ...
+
+    def two(self, step: Step, more: int) -> None: ...
+
+    def load(self, step: Step) -> None:
+        for number in step.iterate([1, 2]):
+            number.upper()  # wrong: an int
+        step.iterate(5)  # wrong: nothing to walk
+        step.progress(done="all")  # wrong: an int
+        step.name = "other"  # wrong: read-only
+
+
+@retry_on("ValueError")  # wrong: a class
+class Retries(ContinuableJob):
+    def perform(self) -> None: ...
+
+
+def wrong_attribute(job: ImportProducts) -> None:
+    job.skipped = "many"  # wrong: an int
+    job.names.append(timedelta())  # wrong: a str
