@@ -14,7 +14,7 @@ from .conf import database, require_autocommit
 from .liveness import boot_id, host
 from .models import Continuation, Execution
 from .sessions import session_of
-from .takeover import bury, take_steps
+from .takeover import Inheritance, take_steps
 from .transitions import FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
@@ -114,13 +114,14 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace) -> Execu
             return None
         for name, value in changes.items():
             setattr(row, name, value)
-        if owner is not None:
-            bury(owner, alias)
+        left = take_steps(row, owner, row.owner) if row.executions > 1 or owner is not None else None
+        if left is not None:
+            left.bury()
         if row.status != Status.RUNNING:
             # A request met a dead owner: it is fulfilled, and nobody runs.
             return None
-        if row.executions > 1:
-            _follow(row, owner, execution)
+        if left is not None:
+            _follow(row, left, execution)
         execution.save(using=alias, force_insert=True)
     return execution
 
@@ -141,9 +142,8 @@ def _changes(row: Continuation, execution: Execution, now: dt.datetime) -> dict[
     }
 
 
-def _follow(row: Continuation, owner: Execution | None, execution: Execution) -> None:
-    """Take over the step in progress, and count what the executions before this one have left."""
-    left = take_steps(row, owner, execution.pk)
+def _follow(row: Continuation, left: Inheritance, execution: Execution) -> None:
+    """Count what the executions before this one have left."""
     execution.completed_before = left.completed
     execution.cursor_before_json = left.cursor_json
     changes = left.crash_counts()

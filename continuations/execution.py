@@ -105,7 +105,7 @@ class _Running:
 
     def end(self, ending: Ending) -> Outcome:
         """Decide and write the outcome in one transaction, under the row's lock."""
-        left_open = self.progress.abandon_blocks()
+        left_open = self.progress.blocks.abandon()
         if ending.reason == "superseded":
             return Outcome(self.continuation, refusal=Refusal.SUPERSEDED)
         try:
@@ -156,7 +156,7 @@ class _Running:
             self._check_limits()
             job._bind(continuation, self.sequence, self.stopping)
             args, kwargs = continuation.arguments
-            progress.note_outer_blocks()
+            progress.blocks.note_outer()
         result = job.perform(*args, **kwargs)
         if self.stopping.left is None:
             self.sequence.finish()

@@ -24,7 +24,7 @@ from .identifiers import rq_job_id
 from .liveness import LEASE, proof_of_death, remembers_since
 from .models import Continuation, Execution, StepRecord
 from .sessions import end_session
-from .takeover import bury, take_steps
+from .takeover import take_steps
 from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class _Patient:
                 if not self._steps_are_free(row):
                     return self._end_session(owner, why)
                 left = take_steps(row, owner, None)
-                bury(owner, self._alias)
+                left.bury()
                 counts = left.crash_counts()
                 if row.status == Status.RUNNING:
                     self._push(row, owner, status=Status.INTERRUPTED, **counts)

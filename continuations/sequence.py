@@ -159,8 +159,8 @@ class Sequence:
         # A body that swallowed the interrupt has not come to its end.
         self._stopping.insist()
         self._progress.settle(step)
-        if self._progress.block_is_open():
-            raise CheckpointError(f"step {step.name!r} returned with a transaction open that it had begun")
+        if (alias := self._progress.blocks.open_alias()) is not None:
+            raise CheckpointError(f"step {step.name!r} returned with a transaction open on {alias!r} that it had begun")
         result_json = codec.encode(result, what=f"result of step {step.name!r}")
         if not self._progress.complete(step, result_json):
             self._stopping.leave("superseded")
@@ -179,9 +179,9 @@ class Sequence:
                 f"step {name!r} was met inside step {self.current.name!r}: steps cannot be nested; "
                 "call it after that step"
             )
-        if self._progress.block_is_open():
+        if (alias := self._progress.blocks.open_alias()) is not None:
             raise CheckpointError(
-                f"step {name!r} was met inside a transaction: its progress would be lost with it. Take "
+                f"step {name!r} was met inside a transaction on {alias!r}: its progress would be lost with it. Take "
                 "transaction.atomic off `perform`, and use step.atomic() or atomic=True inside"
             )
 

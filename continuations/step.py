@@ -157,7 +157,7 @@ class Step:
 
     def _checkpoint(self) -> None:
         stopping = self._stopping
-        quiet = stopping.asked is None and not stopping.flag[0] and not self._progress.in_block
+        quiet = stopping.asked is None and not stopping.flag[0] and not self._progress.blocks.any_open
         if quiet and time.monotonic() < stopping.due:
             return
         # Between two awaits of a coroutine the database cannot be used: the next `acheckpoint` looks.
@@ -172,8 +172,9 @@ class Step:
     def _move_to(self, cursor: Any) -> None:
         self._cursor = cursor
         self.unsaved = True
-        if self._progress.in_block:
+        if self._progress.blocks.any_open:
             self.unsaved_in_block = True
+            self._progress.blocks.mark_others()
 
     def _move_past_item(self) -> None:
         if self._after is _NOTHING:
@@ -271,10 +272,10 @@ class OwnBlock:
                 f"step {step.name!r}: a second step.atomic() in the same turn of iterate(); "
                 "the first one has moved the cursor past the item, so put all work on it into one block"
             )
-        if progress.block_is_open():
+        if (alias := progress.blocks.open_alias()) is not None:
             raise CheckpointError(
-                f"step {step.name!r}: step.atomic() inside transaction.atomic() would not commit by itself; "
-                "open it outside"
+                f"step {step.name!r}: step.atomic() inside transaction.atomic() on {alias!r} would not commit by "
+                "itself; open it outside"
             )
         self._before = (
             codec.encode(step._cursor),
@@ -286,7 +287,7 @@ class OwnBlock:
             step.unsaved,
             step.record.sequence,
         )
-        durable = not progress.in_block
+        durable = not progress.blocks.own_is_open
         self._stack.enter_context(transaction.atomic(using=progress.alias, durable=durable))
         step.in_own_block = True
 

@@ -132,7 +132,7 @@ class Stopping:
             self._note("stopping")
         now = time.monotonic()
         self._measure(now)
-        if self._progress.block_is_open():
+        if self._progress.blocks.open_alias() is not None:
             with self._workplace.hold():
                 self._progress.write_inside_block()
             self._complain(now)

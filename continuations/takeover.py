@@ -12,13 +12,6 @@ if TYPE_CHECKING:
     import uuid
 
 
-def bury(execution: Execution, alias: str) -> None:
-    """Note on an execution that it died, unless it wrote its own outcome."""
-    Execution.objects.using(alias).filter(pk=execution.pk, finished_at=None).update(
-        finished_at=timezone.now(), outcome="died", reason="crash"
-    )
-
-
 def take_steps(row: Continuation, owner: Execution | None, heir: uuid.UUID | None) -> Inheritance:
     """Give the step in progress to `heir`, and count what the dead `owner` has left.
 
@@ -27,7 +20,7 @@ def take_steps(row: Continuation, owner: Execution | None, heir: uuid.UUID | Non
     """
     steps = StepRecord.objects.using(row._state.db).filter(continuation=row)
     steps.filter(status=StepRecord.Status.RUNNING).update(execution=heir)
-    records = list(steps.select_for_update().only("status", "cursor_json", "advanced"))
+    records = list(steps.select_for_update().only("name", "status", "cursor_json", "advanced"))
     return Inheritance(row, owner, records)
 
 
@@ -50,6 +43,19 @@ class Inheritance:
     def has_progress(self) -> bool:
         """A step was completed, or a cursor moved."""
         return self.completed > 0 or (self._current is not None and self._current.advanced)
+
+    def bury(self) -> None:
+        """Note on the owner's execution that it died, and where, unless it wrote its own outcome."""
+        if self._owner is None:
+            return
+        current = self._current
+        Execution.objects.using(self._row._state.db).filter(pk=self._owner.pk, finished_at=None).update(
+            finished_at=timezone.now(),
+            outcome="died",
+            reason="crash",
+            step="" if current is None else current.name,
+            cursor_after_json=None if current is None else current.cursor_json,
+        )
 
     def crash_counts(self) -> dict[str, Any]:
         """What the death of the owner changes on the row."""
