@@ -1,6 +1,7 @@
 """The app."""
 
 from django.apps import AppConfig
+from django.core import checks
 from django.utils.translation import gettext_lazy as _
 
 
@@ -10,3 +11,10 @@ class ContinuationsConfig(AppConfig):
     name = "continuations"
     verbose_name = _("Continuations")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from .checks import check_database, check_settings, check_worker
+
+        checks.register(check_settings)
+        checks.register(check_database)
+        checks.register(check_worker)
