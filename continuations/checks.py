@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.apps import apps
@@ -41,7 +42,7 @@ def check_database(**_: Any) -> list[CheckMessage]:
     ]
 
 
-def locks_itself_out(configured: dict[str, Any]) -> bool:
+def locks_itself_out(configured: Mapping[str, Any]) -> bool:
     """Whether this entry of DATABASES is SQLite with transactions that begin by reading."""
     is_sqlite = str(configured.get("ENGINE", "")).endswith("sqlite3")
     return is_sqlite and str(configured.get("OPTIONS", {}).get("transaction_mode", "")).upper() != "IMMEDIATE"

@@ -46,6 +46,11 @@ def database_url() -> str:
     return f"{scheme}://{quote(found['USER'] or '')}{password}@{found['HOST'] or '127.0.0.1'}{port}/{name}"
 
 
+def tell(what: str, start: Any, end: Any) -> None:
+    """Print a figure for docs/guarantees.md; shown with `pytest -s`. Never asserted: machines differ."""
+    print(f"\n[measured] {what}: {(end - start).total_seconds():.2f} s")
+
+
 class Worker:
     """`manage.py rqworker`, or another command, in a session of its own."""
 

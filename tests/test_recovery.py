@@ -17,7 +17,7 @@ from rq.job import Job
 
 from continuations.liveness import MARKER_KEY
 from continuations.models import Continuation, Execution
-from tests.processes import Worker, eventually
+from tests.processes import Worker, eventually, tell
 from tests.shop import jobs
 from tests.shop.jobs import Count, SlowRetry
 from tests.shop.models import Applied
@@ -275,6 +275,7 @@ def test_a_killed_worker_and_horse_are_replaced_by_another_worker_within_fifteen
     died, succeeded = continuation.execution_records.all()
     assert (died.outcome, died.reason, succeeded.outcome) == ("died", "crash", "succeeded")
     last = Applied.objects.filter(run="a", pid=died.pid).latest("pk")
+    tell("loss of the machine to next execution", last.at, succeeded.started_at)
     # A promise of the design, not a matter of this machine's speed: a lease, a beat and a look.
     assert succeeded.started_at - last.at < dt.timedelta(seconds=15)
 
@@ -286,10 +287,13 @@ def test_a_worker_that_starts_again_on_the_same_host_goes_on_at_once(start_worke
     eventually(lambda: len(items("a")) > 20, first.output)
     first.signal_all(signal.SIGKILL)
     first.wait()
+    again = timezone.now()
     start_worker("default", worker_class=None)
     eventually(lambda: status(continuation) == "succeeded")
     assert items("a") == expected(400)
-    assert continuation.execution_records.first().outcome == "died"
+    died, succeeded = continuation.execution_records.all()
+    tell("worker started again to next execution, Python's start included", again, succeeded.started_at)
+    assert died.outcome == "died"
 
 
 def test_a_zombie_that_wakes_after_its_successor_has_ended_changes_nothing(start_worker: StartWorker) -> None:

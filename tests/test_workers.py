@@ -10,13 +10,14 @@ from typing import Any
 
 import django_rq
 import pytest
+from django.utils import timezone
 from rq import Callback
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry
 from rq.suspension import resume, suspend
 
 from continuations.models import Continuation
-from tests.processes import Worker, eventually
+from tests.processes import Worker, eventually, tell
 from tests.shop import jobs
 from tests.shop.jobs import Count, DiesOnce, Fails, Slow, SlowRetry
 from tests.shop.models import Applied
@@ -66,9 +67,11 @@ def stop_in_the_middle(
     first = start_worker(queue, **WORKERS[kind])
     continuation = Count.using(queue_name=queue).enqueue("a", 400)
     eventually(lambda: len(items("a")) > 20, first.output)
+    asked = timezone.now()
     stop(first)
     first.wait()
     assert (status(continuation), continuation.reason) == ("interrupted", "stopping")
+    tell(f"{kind}: stop asked to outcome", asked, continuation.execution_records.get().finished_at)
     assert queued(queue) == [continuation.rq_job_id]
     done = len(items("a"))
     assert done < 401
@@ -159,6 +162,8 @@ def test_a_killed_horse_is_redelivered_by_rq_and_repeats_nothing_done_in_atomic_
     worker = start_worker("default")
     continuation = DiesOnce.enqueue("a")
     eventually(lambda: status(continuation) == "succeeded", worker.output)
+    died, resumed = Applied.objects.get(item="died").at, continuation.execution_records.get(number=2).started_at
+    tell("SIGKILL of the horse to next execution", died, resumed)
     assert [item for item in items("a") if item != "died"] == list(map(str, range(10)))
     assert list(continuation.execution_records.values_list("outcome", "reason")) == [
         ("died", "crash"),
@@ -275,8 +280,10 @@ def test_a_worker_waits_for_a_database_that_is_away(start_worker: StartWorker, t
     continuation = Count.enqueue("a", 20)
     eventually(lambda: "database does not answer" in worker.output(), worker.output)
     assert status(continuation) == "enqueued"
+    back = timezone.now()
     away.unlink()
     eventually(lambda: status(continuation) == "succeeded", worker.output)
+    tell("database back to next execution", back, continuation.execution_records.get().started_at)
     assert items("a") == expected(20)
     assert rq_job(continuation).retries_left == 10**6
 
