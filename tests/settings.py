@@ -25,6 +25,12 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": str(DATABASES["default"]["NAME"])}
 if DATABASES["default"]["ENGINE"].endswith("mysql"):
     DATABASES["default"]["TEST"] = {"CHARSET": "utf8mb4"}
+# A second database, for work of jobs that is not where the continuations are.
+DATABASES["other"] = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": f"{_sqlite}-other",
+    "TEST": {"NAME": ":memory:", "MIGRATE": False},
+}
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:1/0")
 RQ_QUEUES = {

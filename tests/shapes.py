@@ -1,0 +1,482 @@
+"""Shapes of jobs, and what keeps account of them: for tests that disturb jobs everywhere.
+
+A shape does its work in two ways. `once` writes a row of the ledger, always in a transaction with the cursor or the
+step's completion: exactly once (C6). `again` is the world outside the database, which no rollback undoes: at least
+once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import OperationalError, connection, transaction
+
+from continuations import ContinuableJob, Step, attribute, retry_on
+from continuations.models import Continuation
+from continuations.sources import batches
+from continuations.workplace import Workplace
+from tests.shop.models import Applied, Product
+
+# What each run did outside the database, in order.
+did: dict[str, list[str]] = defaultdict(list)
+# What each run's executions found when they began: executions, resumptions, crashes in a row.
+starts: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+
+# Errors that a shape has raised; each comes once in a run.
+_raised: set[tuple[str, str]] = set()
+
+ROWS = ("x", "y", "z")
+
+
+class Shape(ContinuableJob):
+    """What the shapes have in common. A shape defines `work`."""
+
+    max_crashes = 100
+    # Whether an error without progress, which a disturbance can make of one after progress, fails it (E3).
+    may_fail = False
+
+    count = attribute(default=0)
+    seen = attribute(default=list)
+
+    def perform(self, run: str) -> Any:
+        self.run_name = run
+        starts[run].append((self.executions, self.resumptions, self.continuation.crashes))
+        return self.work()
+
+    def work(self) -> Any:
+        raise NotImplementedError
+
+    def again(self, item: object) -> None:
+        did[self.run_name].append(f"{self.current_step}: {item}")
+
+    def once(self, item: object) -> None:
+        Applied.objects.create(run=self.run_name, item=f"{self.current_step}: {item}")
+
+    def raise_once(self, name: str) -> None:
+        if (self.run_name, name) not in _raised:
+            _raised.add((self.run_name, name))
+            raise ConnectionError(name)
+
+
+class Steps(Shape):
+    """Results flow from step to step, and out."""
+
+    def work(self) -> Any:
+        first = self.step(self.first)
+        second = self.step("second", lambda: self.add(first, 1))
+        third = self.step("third", lambda: self.add(second, dt.timedelta(days=1)))
+        return [first, second, third]
+
+    def first(self) -> list[Any]:
+        self.again("first")
+        return [0]
+
+    def add(self, items: list[Any], item: Any) -> list[Any]:
+        self.again(item)
+        return [*items, item]
+
+
+class Sets(Shape):
+    def work(self) -> Any:
+        self.step(self.before)
+        return self.step(self.move, start=0)
+
+    def before(self) -> None:
+        self.again("before")
+
+    def move(self, step: Step) -> str:
+        while step.cursor < 3:
+            self.again(step.cursor)
+            step.set(step.cursor + 1)
+        return f"moved to {step.cursor}"
+
+
+class Advances(Shape):
+    def work(self) -> Any:
+        self.step("days", self.days, start=dt.date(2024, 2, 28))
+        self.step("last", lambda: self.again("last"))
+
+    def days(self, step: Step) -> None:
+        while step.cursor < dt.date(2024, 3, 2):
+            self.again(step.cursor)
+            step.advance()
+
+
+class Walks(Shape):
+    """Two walks, so that there is one to come back to and one to go on with."""
+
+    def work(self) -> Any:
+        return self.step("letters", lambda step: self.walk(step, "abc")) + self.step(
+            "numbers", lambda step: self.walk(step, "12")
+        )
+
+    def walk(self, step: Step, items: str) -> int:
+        for item in step.iterate(list(items)):
+            self.again(item)
+        return len(items)
+
+
+class EmptyAndOne(Shape):
+    def work(self) -> Any:
+        for index, items in enumerate([[], ["one"], [], ["one"]]):
+            self.step(f"{index}", lambda step, items=items: self.walk(step, items))
+
+    def walk(self, step: Step, items: list[str]) -> None:
+        for item in step.iterate(items):
+            self.again(item)
+
+
+class ListInPlace(Shape):
+    """S3: a list that is changed, not set."""
+
+    def work(self) -> Any:
+        self.step(self.collect, start=[])
+        self.step("last", lambda: self.again("last"))
+
+    def collect(self, step: Step) -> list[int]:
+        while len(step.cursor) < 3:
+            self.again(len(step.cursor))
+            step.cursor.append(len(step.cursor))
+            step.checkpoint()
+        return list(step.cursor)
+
+
+class TupleCursor(Shape):
+    """Two loops, one cursor."""
+
+    def work(self) -> Any:
+        return self.step(self.cells, start=(0, 0))
+
+    def cells(self, step: Step) -> Any:
+        row, column = step.cursor
+        while row < 2:
+            while column < 2:
+                self.again((row, column))
+                column += 1
+                step.set((row, column))
+            row, column = row + 1, 0
+            step.set((row, column))
+        return step.cursor
+
+
+class Isolated(Shape):
+    """S4; which of the three steps is isolated is for subclasses to say."""
+
+    isolated = ""
+
+    def work(self) -> Any:
+        return [self.step(name, self.pair, isolated=name == self.isolated) for name in ("first", "middle", "last")]
+
+    def pair(self, step: Step) -> Any:
+        for item in step.iterate(["a", "b"]):
+            self.again(item)
+        return step.cursor
+
+
+class IsolatedFirst(Isolated):
+    isolated = "first"
+
+
+class IsolatedMiddle(Isolated):
+    isolated = "middle"
+
+
+class IsolatedLast(Isolated):
+    isolated = "last"
+
+
+class Fails(Shape):
+    """An error in the middle of a walk, after its effect."""
+
+    may_fail = True
+
+    def work(self) -> Any:
+        self.step(self.walk)
+        self.step("last", lambda: self.again("last"))
+
+    def walk(self, step: Step) -> None:
+        for item in step.iterate(["a", "b", "c"]):
+            with step.atomic():
+                self.once(item)
+                self.again(item)
+                if item == "b":
+                    self.raise_once("b")
+
+
+@retry_on(ConnectionError, wait=0, attempts=2)
+class FailsWithPolicy(Fails):
+    may_fail = False
+
+
+class Batches(Shape):
+    def work(self) -> Any:
+        return self.step(self.lists)
+
+    def lists(self, step: Step) -> Any:
+        for items in step.iterate(batches(range(5), 2)):
+            with step.atomic():
+                self.once(items)
+                self.count += len(items)
+        return self.count
+
+
+class AtomicSteps(Shape):
+    def work(self) -> Any:
+        first = self.step("first", lambda: self.note("first"), atomic=True)
+        self.step("between", lambda: self.again("between"))
+        self.step("second", lambda: self.note(first), atomic=True)
+        return self.step("third", lambda: self.note("third"), atomic=True)
+
+    def note(self, item: str) -> str:
+        self.once(item)
+        self.count += 1
+        self.again(item)
+        return f"after {item}"
+
+
+class Attributes(Shape):
+    """They never disagree with the cursor, and mutable ones may be changed in place."""
+
+    def work(self) -> Any:
+        self.step(self.walk)
+        self.step(self.double)
+        return [self.count, self.seen]
+
+    def walk(self, step: Step) -> None:
+        for item in step.iterate(["a", "b", "c"]):
+            self.again(item)
+            self.seen.append(item)
+            self.count += 1
+
+    def double(self) -> None:
+        self.again("double")
+        self.seen = [*self.seen, *self.seen]
+        self.count *= 2
+
+
+class Transactions(Shape):
+    """Plain transactions of Django's, with the movement inside."""
+
+    def work(self) -> Any:
+        self.step(self.move, start=0)
+        return self.count
+
+    def move(self, step: Step) -> None:
+        while step.cursor < 3:
+            with transaction.atomic():
+                self.once(step.cursor)
+                self.count += 1
+                step.advance()
+            step.checkpoint()
+
+
+class Keys(Shape):
+    """A queryset, walked by its key."""
+
+    def work(self) -> Any:
+        self.step(self.walk)
+        self.step("last", lambda: self.again("last"))
+
+    def walk(self, step: Step) -> None:
+        for product in step.iterate(Product.objects.filter(note="shapes")):
+            self.again(product.name)
+
+
+class Blocks(Shape):
+    """Work, cursor and attributes in one block for each item, and one more block beside the walk."""
+
+    def work(self) -> Any:
+        first = self.step(self.walk)
+        return [first, self.step(self.beside, start=10)]
+
+    def walk(self, step: Step) -> Any:
+        for item in step.iterate(["a", "b", "c"]):
+            self.again(item)
+            with step.atomic():
+                self.once(item)
+                self.seen.append(item)
+        return self.seen
+
+    def beside(self, step: Step) -> Any:
+        while step.cursor < 12:
+            with step.atomic():
+                self.once(step.cursor)
+                step.advance()
+        return step.cursor
+
+
+class RollsBack(Shape):
+    """A block that is rolled back, and tried again in the same turn; savepoints inside one."""
+
+    def work(self) -> Any:
+        return self.step(self.walk)
+
+    def walk(self, step: Step) -> Any:
+        for item in step.iterate(["a", "b"]):
+            try:
+                with step.atomic():
+                    self.once("never")
+                    self.count += 100
+                    raise ValueError
+            except ValueError:
+                pass
+            with step.atomic():
+                self.once(item)
+                self.count += 1
+                try:
+                    with transaction.atomic():
+                        self.once("never")
+                        raise ValueError
+                except ValueError:
+                    self.once(f"{item} went on")
+        return self.count
+
+
+class Child(ContinuableJob):
+    def perform(self, run: str, item: str) -> None:
+        pass
+
+
+class Enqueues(Shape):
+    """C6: enqueueing in a block is such an effect."""
+
+    def work(self) -> Any:
+        self.step(self.walk)
+        self.step("one more", lambda: self.enqueue_child("more"), atomic=True)
+
+    def walk(self, step: Step) -> None:
+        for item in step.iterate(["a", "b"]):
+            with step.atomic():
+                self.enqueue_child(item)
+
+    def enqueue_child(self, item: str) -> None:
+        Child.enqueue(self.run_name, item)
+        self.once(Continuation.objects.for_job(Child).filter(arguments_json__contains=self.run_name).count())
+
+
+class Coroutine(Shape):
+    def work(self) -> Any:
+        self.step(self.walk)
+        return self.step("last", self.last)
+
+    async def walk(self, step: Step) -> None:
+        async for item in step.iterate(["a", "b"]):
+            self.again(item)
+
+    async def last(self) -> str:
+        self.again("last")
+        return "done"
+
+
+SHAPES: list[type[Shape]] = [
+    Steps,
+    Sets,
+    Advances,
+    Walks,
+    EmptyAndOne,
+    ListInPlace,
+    TupleCursor,
+    IsolatedFirst,
+    IsolatedMiddle,
+    IsolatedLast,
+    Fails,
+    FailsWithPolicy,
+    Batches,
+    AtomicSteps,
+    Attributes,
+    Transactions,
+    Keys,
+    Blocks,
+    RollsBack,
+    Enqueues,
+    Coroutine,
+]
+
+
+class Death(BaseException):
+    """The process dies here: nothing catches this, and nothing is written after it."""
+
+
+class Bench(Workplace):
+    """Runs executions in the test's own process. Whoever is not `running` is dead."""
+
+    runs_early = True
+
+    def __init__(self, *, stop_flag: Any = Workplace.stop_flag, in_place: bool = False) -> None:
+        super().__init__()
+        self.stop_flag = stop_flag
+        self._in_place = in_place
+
+    def waits_in_place(self, seconds: float, queue_name: str) -> bool:
+        return self._in_place
+
+    def is_dead(self, execution: Any) -> bool:
+        return True
+
+
+# Before a statement; after it, with its answer lost; after the commit of the transaction it is in.
+MOMENTS = ("before", "after", "commit")
+
+
+class Statements:
+    """Lets the statements on our own tables fail, counted from 0, in the ways of `plan`.
+
+    A way is a function that raises, and a moment. What comes after a death is refused: the dead do not write.
+    """
+
+    def __init__(self, plan: dict[int, tuple[str, Callable[[], None]]] | None = None) -> None:
+        self.plan = plan or {}
+        self.seen: list[str] = []
+        self.fired: list[str] = []
+        self.dead = False
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if self.dead and not sql.startswith(("SAVEPOINT", "ROLLBACK", "RELEASE")):
+            raise Death
+        if '"continuations_' not in sql and "`continuations_" not in sql:
+            return execute(sql, params, many, context)
+        moment, fail = self.plan.pop(len(self.seen), ("", None))
+        self.seen.append(sql)
+        if fail is None:
+            return execute(sql, params, many, context)
+        self.fired.append(f"{moment} {sql[:60]}")
+        if moment == "before":
+            self._raise(fail)
+        answer = execute(sql, params, many, context)
+        if moment == "commit" and connection.in_atomic_block:
+            transaction.on_commit(lambda: self._raise(fail))
+            return answer
+        self._raise(fail)
+        return None
+
+    def _raise(self, fail: Callable[[], None]) -> None:
+        try:
+            fail()
+        except Death:
+            self.dead = True
+            raise
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        with connection.execute_wrapper(self):
+            yield
+
+
+def die() -> None:
+    raise Death
+
+
+def time_out() -> None:
+    """The statement fails, or its answer is lost, and the connection is as good as before."""
+    raise OperationalError("timed out")
+
+
+def lose_connection() -> None:
+    """The connection is gone; Django has not noticed."""
+    if connection.connection is not None:
+        connection.connection.close()
+    raise OperationalError("connection lost")

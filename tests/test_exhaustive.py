@@ -1,0 +1,218 @@
+"""Every shape of job, disturbed at every checkpoint, at every pair of them, and in every statement of the engine."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.db import Error, connection
+
+from continuations.execution import execute
+from continuations.models import Continuation, StepRecord
+from continuations.testing import stopping_when
+from tests import shapes
+from tests.shapes import SHAPES, Bench, Death, Shape, Statements
+from tests.shop.models import Applied, Product
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Seconds between beats: each checkpoint is one, or none is.
+INTERVALS = (0, 3600)
+
+# A worker that shuts down; a process that dies before anything is written there, or after.
+KINDS = ("interrupt", "crash before", "crash after")
+
+
+@pytest.fixture(autouse=True)
+def _rows_to_walk() -> None:
+    for name in shapes.ROWS:
+        Product.objects.create(name=name, note="shapes")
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, logger="continuations")
+
+
+@pytest.fixture(params=INTERVALS)
+def interval(request: pytest.FixtureRequest, settings: Any) -> float:
+    settings.CONTINUATIONS = {**settings.CONTINUATIONS, "CHECKPOINT_INTERVAL": request.param}
+    return request.param
+
+
+class Checkpoints:
+    """Disturbs a run at its checkpoints, counted from 0 over all its executions.
+
+    It is the memory a worker would share with its horse, which each checkpoint looks at first, and the question that
+    each asks last.
+    """
+
+    def __init__(self, plan: dict[int, str]) -> None:
+        self.plan = dict(plan)
+        self.passed = 0
+        self.fired: list[str] = []
+
+    def __getitem__(self, index: int) -> int:
+        if self.plan.get(self.passed) == "crash before":
+            self._fire()
+            raise Death
+        return 0
+
+    def __call__(self, job: Any) -> Any:
+        kind = self.plan.get(self.passed)
+        self.passed += 1
+        if kind is None:
+            return None
+        del self.plan[self.passed - 1]
+        self.fired.append(kind)
+        if kind == "interrupt":
+            return "stopping"
+        raise Death
+
+    def _fire(self) -> None:
+        self.fired.append(self.plan.pop(self.passed))
+
+
+@dataclass
+class Account:
+    """What a run has done, and what there is to be seen of it."""
+
+    status: str
+    result: Any
+    steps: list[tuple[Any, ...]]
+    once: list[str]
+    # Without repeats.
+    did: list[str]
+
+
+@dataclass
+class Run:
+    """A run until its end, with what is needed to judge it."""
+
+    shape: type[Shape]
+    account: Account
+    continuation: Continuation
+    # How often each thing outside the database was done.
+    times: Counter[str]
+    # How the executions ended.
+    reasons: Counter[str]
+    expected_starts: list[tuple[int, int, int]]
+    starts: list[tuple[int, int, int]]
+    # Steps in progress when the process died.
+    died_in: set[str] = field(default_factory=set)
+    retries: int = 0
+
+
+def stored_progress(continuation: Continuation) -> tuple[int, str | None]:
+    """Steps completed, and the cursor of the step in progress once it has left its start."""
+    steps = list(StepRecord.objects.filter(continuation=continuation))
+    running = [step.cursor_json for step in steps if step.status == "running" and step.advanced]
+    return sum(step.status == "completed" for step in steps), running[0] if running else None
+
+
+def drive(shape: type[Shape], flag: Any = b"\0") -> Run:
+    """Executions, one after the other, until the continuation ends; a person retries what an error failed."""
+    name = uuid.uuid4().hex
+    continuation = shape.enqueue(name)
+    retries = resumptions = crashes = 0
+    expected_starts, died_in = [], set()
+    for number in itertools.count(1):
+        assert number < 50, continuation.status
+        before = stored_progress(continuation)
+        resumptions += before != (0, None)
+        expected_starts.append((number, resumptions, crashes))
+        try:
+            execute(continuation.pk, continuation.delivery, Bench(stop_flag=flag))
+            crashes = 0
+        except Death:
+            crashes = crashes + 1 if stored_progress(continuation) == before else 0
+            died_in |= set(continuation.steps.filter(status="running").values_list("name", flat=True))
+        continuation.refresh_from_db()
+        if continuation.status == "failed" and shape.may_fail:
+            continuation.retry()
+            crashes, retries = 0, retries + 1
+        elif continuation.is_finished:
+            break
+    fields = ("name", "position", "status", "cursor_json", "result_json", "attributes_json", "processed", "total")
+    done = shapes.did.pop(name, [])
+    return Run(
+        shape,
+        Account(
+            continuation.status,
+            continuation.result,
+            list(continuation.steps.order_by("position").values_list(*fields)),
+            list(Applied.objects.filter(run=name).order_by("pk").values_list("item", flat=True)),
+            list(dict.fromkeys(done)),
+        ),
+        continuation,
+        Counter(done),
+        Counter(continuation.execution_records.values_list("reason", flat=True)),
+        expected_starts,
+        shapes.starts.pop(name),
+        died_in,
+        retries,
+    )
+
+
+def disturbed(shape: type[Shape], plan: dict[int, str]) -> tuple[Run, list[str]]:
+    """A run that is disturbed where `plan` says, and which of it happened."""
+    checkpoints = Checkpoints(plan)
+    with stopping_when(checkpoints):
+        return drive(shape, checkpoints), checkpoints.fired
+
+
+def left_alone(shape: type[Shape]) -> tuple[Run, int]:
+    """A run that nothing disturbs, and how many checkpoints it has."""
+    checkpoints = Checkpoints({})
+    with stopping_when(checkpoints):
+        run = drive(shape, checkpoints)
+    assert run.account.status == "succeeded"
+    assert run.account.steps
+    return run, checkpoints.passed
+
+
+def check(run: Run, alone: Run, fired: list[str], interval: float) -> None:
+    assert run.account == alone.account
+    deaths = sum(kind.startswith("crash") for kind in fired)
+    repeated = run.times - alone.times
+    assert not alone.times - run.times
+    if interval == 0:
+        assert repeated.total() <= deaths
+    else:
+        assert {item.partition(":")[0] for item in repeated} <= run.died_in
+    expected_reasons = alone.reasons + Counter(stopping=fired.count("interrupt"), crash=deaths)
+    # Whoever was interrupted before an isolated step has its next execution for that step alone.
+    del expected_reasons["isolating"]
+    assert run.reasons["isolating"] <= alone.reasons["isolating"]
+    assert run.reasons - Counter(isolating=run.reasons["isolating"]) == expected_reasons
+    assert run.continuation.executions == run.reasons.total() == len(run.starts)
+    assert run.starts == run.expected_starts
+    assert (run.continuation.crashes, run.continuation.errors) == (0, 0)
+    assert run.continuation.resumptions == run.starts[-1][1]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_disturbance_at_any_checkpoint_changes_nothing(shape: type[Shape], interval: float) -> None:
+    """C3, C4, C6, E5, E7"""
+    alone, number = left_alone(shape)
+    for index, kind in itertools.product(range(number), KINDS):
+        run, fired = disturbed(shape, {index: kind})
+        assert fired == [kind]
+        check(run, alone, fired, interval)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_two_disturbances_at_any_checkpoints_change_nothing(shape: type[Shape], interval: float) -> None:
+    """C3, C4, C6, E5, E7"""
+    alone, number = left_alone(shape)
+    # One more: what is repeated after a crash has its checkpoints again.
+    for first, second in itertools.combinations(range(number + 1), 2):
+        for kinds in itertools.product(KINDS, KINDS):
+            run, fired = disturbed(shape, dict(zip((first, second), kinds, strict=True)))
+            assert fired == list(kinds)[: len(fired)]
+            check(run, alone, fired, interval)
