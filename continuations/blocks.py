@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from django.db import connections, transaction
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+class Ended(Enum):
+    """How a block ended, as far as Django knows: a savepoint rolled back by hand shows only in what is stored."""
+
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled back"
 
 
 class Blocks:
@@ -55,13 +63,15 @@ class Blocks:
             if self._counts(connection):
                 self._mark(connection)
 
-    def any_rolled_back(self) -> bool:
-        """Whether a marked block was rolled back since this was last asked."""
+    def ended(self) -> Ended | None:
+        """Whether a marked block has ended since this was last asked, and how; a rollback outweighs."""
         if not self._marks:
-            return False
-        rolled_back = any(not mark.committed and not mark.is_open for mark in self._marks)
+            return None
+        gone = [mark for mark in self._marks if not mark.is_open]
         self._marks = [mark for mark in self._marks if mark.is_open]
-        return rolled_back
+        if any(not mark.committed for mark in gone):
+            return Ended.ROLLED_BACK
+        return Ended.COMMITTED if gone else None
 
     def abandon(self) -> list[str]:
         """Roll back transactions that `perform` opened and left open; their aliases.

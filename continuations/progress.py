@@ -12,7 +12,7 @@ from django.db import connections
 from django.utils import timezone
 
 from . import attributes, log
-from .blocks import Blocks
+from .blocks import Blocks, Ended
 from .errors import CheckpointError, SerializationError
 from .models import Continuation, StepRecord
 from .statements import Statements
@@ -125,12 +125,18 @@ class Progress:
         return True
 
     def settle(self, step: Step) -> None:
-        """If a block in which we wrote was rolled back, make the step what is stored."""
-        if not self.blocks.any_rolled_back() and not self._doubtful:
+        """After a block in which the cursor moved, read what is stored before the cursor is used again.
+
+        Savepoints that were rolled back by hand, and a transaction that the server rolled back after an error that
+        was caught, are known to nobody else.
+        """
+        ended = self.blocks.ended()
+        if ended is None and not self._doubtful:
             return
-        stored = StepRecord.objects.using(self.alias).get(pk=step.record.pk)
         self._doubtful = False
-        if stored.execution == self.execution:
+        stored = StepRecord.objects.using(self.alias).get(pk=step.record.pk)
+        is_behind = ended is Ended.ROLLED_BACK or stored.sequence != step.record.sequence
+        if stored.execution == self.execution and is_behind:
             step.restore(stored)
 
     def doubt(self) -> None:
