@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from .conf import database, require_autocommit
 from .liveness import boot_id, host
 from .models import Continuation, Execution
+from .outages import is_away
 from .sessions import session_of
 from .takeover import Inheritance, take_steps
 from .transitions import FINISHED, OWNED, Status
@@ -69,7 +70,13 @@ def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
             owner = Execution.objects.using(alias).filter(id=row.owner).first() if row.owner else None
             if owner is not None and not place.is_dead(owner):
                 return Claim(row, refusal=Refusal.OWNED)
-        execution = _take(row, owner, place)
+        try:
+            execution = _take(row, owner, place)
+        except OperationalError:
+            # A deadlock or a serialization failure is another try; without a connection there is none.
+            if is_away(connections[alias]):
+                raise
+            continue
         if execution is not None:
             return Claim(row, execution)
     return Claim(row, refusal=Refusal.OWNED)

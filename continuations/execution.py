@@ -7,7 +7,7 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 from rq.exceptions import ShutDownImminentException
 from rq.timeouts import BaseTimeoutException
@@ -19,6 +19,7 @@ from .delivery import deliver
 from .errors import CheckpointError, CrashLimitError, Interrupt, ResumeLimitError, SerializationError, storable, text_of
 from .loading import load_job_class
 from .models import Continuation, Execution, StepRecord
+from .outages import PAUSES, TROUBLE, is_away, reconnect
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
 from .progress import Progress
 from .sequence import Sequence
@@ -95,6 +96,10 @@ class _Running:
             return Ending(error=error, forced="timeout")
         except (ShutDownImminentException, SystemExit, KeyboardInterrupt) as error:
             return Ending(error=error, forced="stopping")
+        except TROUBLE as error:
+            # The connection broke under the job: neither its fault nor its failure.
+            away = is_away(connections[self.alias])
+            return Ending(reason="database") if away else Ending(error=error)
         except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
             return Ending(error=error)
         if self.stopping is not None and self.stopping.left is not None:
@@ -104,6 +109,18 @@ class _Running:
         return Ending(result=result)
 
     def end(self, ending: Ending) -> Outcome:
+        """Write the outcome, again if the database was away or chose another victim; it knows its own success."""
+        for seconds in PAUSES:
+            try:
+                return self._end(ending)
+            except TROUBLE as error:
+                log.warning(self.continuation, f"its outcome could not be written ({error}); trying again")
+                if is_away(connections[self.alias]):
+                    reconnect(self.alias)
+                self.place.wait(seconds)
+        return self._end(ending)
+
+    def _end(self, ending: Ending) -> Outcome:
         """Decide and write the outcome in one transaction, under the row's lock."""
         left_open = self.progress.blocks.abandon()
         if ending.reason == "superseded":
@@ -127,7 +144,7 @@ class _Running:
             if row is None:
                 return Outcome(None, refusal=Refusal.GONE)
             if row.owner != self.execution.pk:
-                return Outcome(row, refusal=Refusal.SUPERSEDED)
+                return self._recognise(row, ending)
             try:
                 decision = self._decide(row, ending)
             except Exception as error:  # noqa: BLE001 - a policy is code of the job's, and may raise
@@ -137,6 +154,26 @@ class _Running:
             outcome = self._write(row, decision, result_json)
         self._log(row, decision)
         return outcome
+
+    def _recognise(self, row: Continuation, ending: Ending) -> Outcome:
+        """The row is not ours any more: because our own outcome was committed, and the answer lost, or superseded."""
+        mine = (
+            Execution.objects.using(self.alias).filter(pk=self.execution.pk).exclude(outcome__in=["", "died"]).first()
+        )
+        if mine is None or row.owner is not None or row.status != mine.outcome:
+            return Outcome(row, refusal=Refusal.SUPERSEDED)
+        moved_on = row.delivery != self.continuation.delivery
+        if moved_on:
+            deliver(row)
+        waits = row.status == Status.WAITING and row.run_after is not None and not moved_on
+        return Outcome(
+            row,
+            Status(row.status),
+            error=ending.error,
+            wait=max(0.0, (row.run_after - timezone.now()).total_seconds()) if waits and row.run_after else 0.0,
+            moved_on=moved_on,
+            at_front=row.reason in FRONT_REASONS,
+        )
 
     def _perform(self) -> Any:
         continuation, progress, place = self.continuation, self.progress, self.place

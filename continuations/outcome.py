@@ -18,9 +18,9 @@ BACKOFF_FIRST = 5.0
 BACKOFF_LIMIT = 300.0
 
 # Interruptions that are the design working, and do not count against max_resumptions.
-FREE_REASONS = frozenset({"timeout", "max_runtime", "isolating", "paused", "cancelled", "waiting"})
+FREE_REASONS = frozenset({"database", "timeout", "max_runtime", "isolating", "paused", "cancelled", "waiting"})
 # After these the job goes to the front of its queue: it was its turn, and something else took it away.
-FRONT_REASONS = frozenset({"stopping", "orphaned"})
+FRONT_REASONS = frozenset({"stopping", "orphaned", "database"})
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections
+from django.db import IntegrityError, connections
 from django.utils import timezone
 
 from . import attributes, log
 from .blocks import Blocks, Ended
 from .errors import CheckpointError, SerializationError
 from .models import Continuation, StepRecord
+from .outages import insistently
 from .statements import Statements
 
 if TYPE_CHECKING:
@@ -64,7 +65,11 @@ class Progress:
         record.execution = self.execution
         record.started_at = record.heartbeat_at = timezone.now()
         record.attributes_json = attributes.dump(self.job)
-        return self._execute(*self._sql.insert(record), want_status=False) is not None
+        try:
+            return self._execute(*self._sql.insert(record), want_status=False) is not None
+        except IntegrityError:
+            # The answer to a first try was lost, and it is there already.
+            return StepRecord.objects.using(self.alias).filter(pk=record.pk, execution=self.execution).exists()
 
     def replace(self, old: StepRecord, new: StepRecord) -> bool:
         """Let `new` take the place of a step in progress that never advanced. False: superseded."""
@@ -197,14 +202,19 @@ class Progress:
 
     def _execute(self, sql: str, params: list[Any], *, want_status: bool) -> str | None:
         """Run a fenced write. None: it matched no row; else the continuation's status, or "" if nobody wants it."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            if self._sql.returns:
-                row = cursor.fetchone()
-                return None if row is None else str(row[0])
-            if cursor.rowcount != 1:
-                return None
-        return self._read_status() if want_status else ""
+
+        def run() -> str | None:
+            with self._connection.cursor() as cursor:
+                cursor.execute(sql, params)
+                if self._sql.returns:
+                    row = cursor.fetchone()
+                    return None if row is None else str(row[0])
+                return "" if cursor.rowcount == 1 else None
+
+        status = insistently(self.alias, run)
+        if status == "" and want_status:
+            return insistently(self.alias, self._read_status)
+        return status
 
     def _read_status(self) -> str | None:
         return (

@@ -188,17 +188,9 @@ def _scheduler_runs(queue_name: str) -> bool:
 
 def _await_database(place: Workplace) -> None:
     """Wait, at most some seconds, until the database answers."""
-    from django.db import Error, connections
-
     from .conf import database
+    from .outages import reconnect
 
-    connection = connections[database()]
     for seconds in DATABASE_WAITS:
-        try:
-            connection.close()
-            connection.ensure_connection()
-        except Error:
-            if not place.wait(seconds):
-                return
-        else:
+        if reconnect(database()) or not place.wait(seconds):
             return

@@ -21,7 +21,7 @@ ORDER = [
     *("files", "keyset", "sources"),
     *("delivery", "upkeep"),
     *("querysets", "models"),
-    *("blocks", "statements", "progress"),
+    *("outages", "blocks", "statements", "progress"),
     *("liveness", "shutdown", "stopping", "workplace"),
     "step",
     "sequence",

@@ -10,6 +10,7 @@ from typing import Any
 
 import django_rq
 import pytest
+from django.db import connection
 from django.utils import timezone
 from rq import Callback
 from rq.job import Job
@@ -134,10 +135,10 @@ def test_suspending_the_workers_interrupts_and_resuming_them_goes_on(start_worke
     worker = start_worker("default")
     continuation = Count.enqueue("a", 500)
     eventually(lambda: len(items("a")) > 20, worker.output)
-    connection = django_rq.get_connection("default")
-    suspend(connection)
+    redis = django_rq.get_connection("default")
+    suspend(redis)
     eventually(lambda: status(continuation) == "interrupted", worker.output)
-    resume(connection)
+    resume(redis)
     eventually(lambda: status(continuation) == "succeeded", worker.output)
     assert items("a") == expected(500)
 
@@ -286,6 +287,32 @@ def test_a_worker_waits_for_a_database_that_is_away(start_worker: StartWorker, t
     tell("database back to next execution", back, continuation.execution_records.get().started_at)
     assert items("a") == expected(20)
     assert rq_job(continuation).retries_left == 10**6
+
+
+def test_a_database_that_goes_away_in_the_middle_of_a_step_costs_nothing(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """§6: no status is wrong, no budget is used, nothing done in a block is repeated."""
+    if connection.vendor == "sqlite":
+        # A file does not go away.
+        return
+    away = tmp_path / "away"
+    worker = start_worker("default", environ={"TEST_DATABASE_AWAY": str(away)})
+    continuation = Count.enqueue("a", 300)
+    eventually(lambda: len(items("a")) > 20, worker.output)
+    away.touch()
+    kill = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(kill, [int(continuation.execution_records.get().database_session)])
+    eventually(lambda: "could not be written" in worker.output(), worker.output)
+    away.unlink()
+    eventually(lambda: status(continuation) == "succeeded", worker.output)
+    assert items("a") == expected(300)
+    assert list(continuation.execution_records.values_list("outcome", "reason")) == [
+        ("interrupted", "database"),
+        ("succeeded", ""),
+    ]
+    assert (continuation.crashes, continuation.counted_resumptions) == (0, 0)
 
 
 def test_a_synchronous_queue_runs_the_job_in_the_caller(redis_url: str) -> None:
