@@ -310,12 +310,7 @@ class OwnBlock:
         step, superseded = self._step, False
         try:
             if error is None:
-                in_turn = step._after is not _NOTHING
-                step._move_past_item()
-                superseded = not self._write()
-                if superseded:
-                    transaction.set_rollback(True, using=step._progress.alias)
-                step._turn_done = in_turn
+                superseded = not self._write_at_end()
             self._stack.__exit__(kind, error, trace)
         except BaseException:
             # The commit failed, or its answer was lost: only the stored row knows.
@@ -327,6 +322,22 @@ class OwnBlock:
         if error is not None:
             self._go_back()
         return superseded
+
+    def _write_at_end(self) -> bool:
+        """Move past the item in hand and write. False: superseded, and the block will be rolled back."""
+        step = self._step
+        in_turn = step._after is not _NOTHING
+        try:
+            step._move_past_item()
+            ours = self._write()
+        except BaseException as error:
+            # Django must close its block with this error, or it would stay open.
+            self._stack.__exit__(type(error), error, error.__traceback__)
+            raise
+        if not ours:
+            transaction.set_rollback(True, using=step._progress.alias)
+        step._turn_done = in_turn
+        return ours
 
     def _go_back(self) -> None:
         step, record = self._step, self._step.record

@@ -110,9 +110,8 @@ class Walks(Shape):
     """Two walks, so that there is one to come back to and one to go on with."""
 
     def work(self) -> Any:
-        return self.step("letters", lambda step: self.walk(step, "abc")) + self.step(
-            "numbers", lambda step: self.walk(step, "12")
-        )
+        letters = self.step("letters", lambda step: self.walk(step, "ab"))
+        return letters + self.step("numbers", lambda step: self.walk(step, "12"))
 
     def walk(self, step: Step, items: str) -> int:
         for item in step.iterate(list(items)):
@@ -122,7 +121,7 @@ class Walks(Shape):
 
 class EmptyAndOne(Shape):
     def work(self) -> Any:
-        for index, items in enumerate([[], ["one"], [], ["one"]]):
+        for index, items in enumerate([[], ["one"], []]):
             self.step(f"{index}", lambda step, items=items: self.walk(step, items))
 
     def walk(self, step: Step, items: list[str]) -> None:
@@ -157,9 +156,8 @@ class TupleCursor(Shape):
             while column < 2:
                 self.again((row, column))
                 column += 1
-                step.set((row, column))
+                step.set((row, column) if column < 2 else (row + 1, 0))
             row, column = row + 1, 0
-            step.set((row, column))
         return step.cursor
 
 
@@ -169,12 +167,18 @@ class Isolated(Shape):
     isolated = ""
 
     def work(self) -> Any:
-        return [self.step(name, self.pair, isolated=name == self.isolated) for name in ("first", "middle", "last")]
+        return [self.step(name, self.body_of(name), isolated=name == self.isolated) for name in _THREE]
+
+    def body_of(self, name: str) -> Callable[..., Any]:
+        return self.pair if name == self.isolated else lambda: self.again("only")
 
     def pair(self, step: Step) -> Any:
         for item in step.iterate(["a", "b"]):
             self.again(item)
         return step.cursor
+
+
+_THREE = ("first", "middle", "last")
 
 
 class IsolatedFirst(Isolated):
@@ -294,7 +298,7 @@ class Blocks(Shape):
         return [first, self.step(self.beside, start=10)]
 
     def walk(self, step: Step) -> Any:
-        for item in step.iterate(["a", "b", "c"]):
+        for item in step.iterate(["a", "b"]):
             self.again(item)
             with step.atomic():
                 self.once(item)
@@ -462,6 +466,8 @@ class Statements:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
+        """For one execution, which is another process than the one before."""
+        self.dead = False
         with connection.execute_wrapper(self):
             yield
 
