@@ -1,0 +1,56 @@
+"""What the README and the docs show is true of the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import continuations
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+PYTHON = [(page.name, block) for page in PAGES for block in blocks(page, "python")]
+
+
+@pytest.mark.parametrize(("page", "block"), PYTHON)
+def test_code_in_the_docs_is_python(page: str, block: str) -> None:
+    compile(block, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.parametrize(("page", "block"), PYTHON)
+def test_what_the_docs_import_from_this_package_is_there(page: str, block: str) -> None:
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("continuations"):
+            module = import_module(node.module or "")
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+def test_the_docs_name_only_tests_that_exist() -> None:
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for keyword in re.findall(r'make test ARGS="[^"]*-k (\w+)', (ROOT / "docs" / "guarantees.md").read_text()):
+        assert re.search(rf"def test_\w*{keyword}", tests), keyword
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_the_version_stands_in_one_more_place_only() -> None:
+    assert f'version = "{continuations.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_everything_that_is_exported_is_there_and_documented() -> None:
+    for name in continuations.__all__:
+        assert getattr(continuations, name).__doc__, name
