@@ -192,6 +192,8 @@ def test_callbacks_and_dependents_wait_for_the_real_end(start_worker: StartWorke
 def test_callbacks_and_dependents_wait_for_the_real_end_of_a_job_that_rests(start_worker: StartWorker) -> None:
     """W6: the continuation ends under another id, and the anchor reports it."""
     worker = start_worker("default", "--with-scheduler")
+    # Until its scheduler has begun, a worker waits short back-offs out.
+    eventually(lambda: django_rq.get_queue("default").scheduler_pid, worker.output)
     options = {"on_success": Callback(jobs.succeeded), "meta": {"run": "b"}}
     continuation = SlowRetry.using(rq_options=options).enqueue("a", 2)
     django_rq.get_queue("default").enqueue(jobs.dependent, "b", depends_on=continuation.rq_job_id)
@@ -276,8 +278,9 @@ def test_a_duplicate_delivery_changes_nothing_in_rq_while_the_job_runs(start_wor
 def test_a_worker_waits_for_a_database_that_is_away(start_worker: StartWorker, tmp_path: Path) -> None:
     """W2: no retry is used up and no status is wrong."""
     away = tmp_path / "away"
-    away.touch()
     worker = start_worker("default", environ={"TEST_DATABASE_AWAY": str(away)})
+    eventually(lambda: "Listening" in worker.output(), worker.output)
+    away.touch()
     continuation = Count.enqueue("a", 20)
     eventually(lambda: "database does not answer" in worker.output(), worker.output)
     assert status(continuation) == "enqueued"
