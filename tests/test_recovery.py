@@ -11,15 +11,16 @@ from typing import Any
 import django_rq
 import pytest
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from rq.job import Job
 
 from continuations.liveness import MARKER_KEY
-from continuations.models import Continuation, Execution
+from continuations.models import Continuation, Execution, StepRecord
+from continuations.sessions import session_of
 from tests.processes import Worker, eventually, tell
 from tests.shop import jobs
-from tests.shop.jobs import Count, SlowRetry
+from tests.shop.jobs import Count, DiesAlways, SlowRetry
 from tests.shop.models import Applied
 
 pytestmark = [pytest.mark.workers, pytest.mark.django_db(transaction=True)]
@@ -179,6 +180,7 @@ def running(owner: dict[str, Any], **changes: Any) -> Continuation:
     redis().delete(django_rq.get_queue("default").key)
     execution = Execution.objects.create(continuation=continuation, number=1, rq_job_id=continuation.rq_job_id, **owner)
     Continuation.objects.update(status="running", owner=execution.pk, executions=1, check_after=None, **changes)
+    continuation.refresh_from_db()
     return continuation
 
 
@@ -255,6 +257,57 @@ def test_a_row_that_somebody_holds_is_left_for_the_next_time(redis_url: str) -> 
         done.set()
         holder.join()
     assert len(Continuation.objects.recover()) == 1
+
+
+def test_a_dead_owner_that_left_a_transaction_open_loses_its_database_session(redis_url: str) -> None:
+    """W5, O6: nobody waits for it; once it has been silent for a while its session is ended."""
+    if not connection.features.has_select_for_update_skip_locked:
+        # SQLite has no sessions.
+        return
+    continuation = running(ELSEWHERE)
+    long_ago = timezone.now() - dt.timedelta(minutes=5)
+    step = StepRecord.objects.create(
+        continuation=continuation, position=0, name="first", execution=continuation.owner, heartbeat_at=long_ago
+    )
+    redis_remembers()
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                session = session_of(connection)
+                StepRecord.objects.select_for_update().get(pk=step.pk)
+                sessions.append(session)
+                held.set()
+                done.wait(30)
+        except DatabaseError:
+            pass
+        finally:
+            connection.close()
+
+    sessions: list[str] = []
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(30)
+    Execution.objects.update(database_session=sessions[0], started_at=timezone.now())
+    try:
+        actions = [found.action for found in Continuation.objects.recover()]
+        actions += [found.action for found in eventually(lambda: Continuation.objects.recover())]
+    finally:
+        done.set()
+        holder.join()
+    assert actions == ["database session ended", "taken over"]
+
+
+def test_a_job_that_kills_its_process_again_and_again_fails_at_its_limit(start_worker: StartWorker) -> None:
+    """E7: max_crashes in a row without progress; what was reached is kept."""
+    worker = start_worker("default")
+    continuation = DiesAlways.enqueue("a")
+    eventually(lambda: status(continuation) == "failed", worker.output)
+    assert continuation.error_class == "continuations.errors.CrashLimitError"
+    # The first death came after progress, three more without.
+    assert list(continuation.execution_records.values_list("outcome", flat=True)) == [*["died"] * 4, "failed"]
+    assert items("a") == ["first"]
 
 
 def test_a_killed_worker_and_horse_are_replaced_by_another_worker_within_fifteen_seconds(

@@ -100,3 +100,11 @@ def succeeded(job: Any, connection: Any, result: Any, *args: Any, **kwargs: Any)
 def failed(job: Any, connection: Any, *error: Any) -> None:
     """RQ's on_failure callback."""
     note(job.meta["run"], f"failed {error[0].__name__}")
+
+
+class DiesAlways(ContinuableJob):
+    """Kills its own process at its second step, whenever it gets there."""
+
+    def perform(self, run: str) -> None:
+        self.step("first", lambda: note(run, "first"))
+        self.step("second", lambda: os.kill(os.getpid(), signal.SIGKILL))
