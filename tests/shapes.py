@@ -484,5 +484,7 @@ def time_out() -> None:
 def lose_connection() -> None:
     """The connection is gone; Django has not noticed."""
     if connection.connection is not None:
+        # SQLite's would keep its transaction, and the lock, for as long as a cursor lives.
+        connection.connection.rollback()
         connection.connection.close()
     raise OperationalError("connection lost")
