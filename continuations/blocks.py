@@ -53,13 +53,9 @@ class Blocks:
         """Remember which transactions are open as `perform` begins."""
         self._outer = {each.alias: _depth(each) for each in (self._own, *self._others)}
 
-    def mark_own(self) -> None:
-        """The cursor is written inside a block on our alias."""
-        self._mark(self._own)
-
-    def mark_others(self) -> None:
-        """The cursor moves while blocks may be open on other aliases: it has to come back with them."""
-        for connection in self._others:
+    def mark(self, *, own: bool) -> None:
+        """The cursor moves: where a block is open, it has to come back with it. `own`: on our alias, too."""
+        for connection in (self._own, *self._others) if own else self._others:
             if self._counts(connection):
                 self._mark(connection)
 

@@ -47,6 +47,7 @@ class Progress:
         self.blocks = Blocks(self.alias)
         # A commit of our own failed so that only the stored row knows what is stored.
         self._doubtful = False
+        self._rolled_back = False
         # Status read by the write that completed the last step; good for one boundary.
         self._status: str | None = None
         self._sql = Statements(self._connection)
@@ -107,7 +108,6 @@ class Progress:
             return
         if step is None or step.in_own_block or not step.unsaved_in_block:
             return
-        self.blocks.mark_own()
         self._write(step, want_status=False)
 
     def write_in_own_block(self, step: Step) -> bool:
@@ -136,11 +136,14 @@ class Progress:
         was caught, are known to nobody else.
         """
         ended = self.blocks.ended()
-        if ended is None and not self._doubtful:
+        # Kept until the read has succeeded: the database may be away just now.
+        self._rolled_back = self._rolled_back or ended is Ended.ROLLED_BACK
+        self._doubtful = self._doubtful or ended is not None
+        if not self._doubtful:
             return
-        self._doubtful = False
         stored = StepRecord.objects.using(self.alias).get(pk=step.record.pk)
-        is_behind = ended is Ended.ROLLED_BACK or stored.sequence != step.record.sequence
+        is_behind = self._rolled_back or stored.sequence != step.record.sequence
+        self._doubtful = self._rolled_back = False
         if stored.execution == self.execution and is_behind:
             step.restore(stored)
 

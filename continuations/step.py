@@ -174,7 +174,8 @@ class Step:
         self.unsaved = True
         if self._progress.blocks.any_open:
             self.unsaved_in_block = True
-            self._progress.blocks.mark_others()
+            # `step.atomic()` takes the cursor back by itself.
+            self._progress.blocks.mark(own=not self.in_own_block)
 
     def _move_past_item(self) -> None:
         if self._after is _NOTHING:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from continuations import CheckpointError, ContinuableJob, Step, attribute
-from continuations.testing import run_enqueued, run_until_finished
+from continuations.testing import interrupt_during, run_enqueued, run_until_finished
 from tests.shop.models import Applied
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -151,3 +153,71 @@ def test_a_transaction_that_a_generator_left_open_is_rolled_back_and_fails_the_j
     continuation.refresh_from_db()
     assert continuation.status == "failed"
     assert not connection.in_atomic_block
+
+
+class NotesByHand(ContinuableJob):
+    """Work and cursor in a transaction of the job's own."""
+
+    def perform(self) -> None:
+        self.step(self.fill, start=0)
+
+    def fill(self, step: Step) -> None:
+        while step.cursor < 5:
+            with transaction.atomic():
+                note(step.cursor)
+                step.set(step.cursor + 1)
+
+
+class Outage:
+    """Fails the n-th write of a cursor, and then so many statements of any kind."""
+
+    def __init__(self, at: int, lasts: int) -> None:
+        self.writes_left = at
+        self.lasts = lasts
+
+    def __call__(self, execute: Any, sql: str, *rest: Any) -> Any:
+        if "UPDATE" in sql and "steprecord" in sql:
+            self.writes_left -= 1
+        if self.writes_left <= 0 and self.lasts > 0:
+            self.lasts -= 1
+            raise OperationalError("terminating connection")
+        return execute(sql, *rest)
+
+
+@pytest.mark.parametrize("lasts", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("at", [2, 3, 5])
+def test_a_transaction_that_died_with_the_database_is_done_again_however_long_that_is_away(at: int, lasts: int) -> None:
+    """The knowledge that it was rolled back outlives the reads that fail meanwhile."""
+    continuation = NotesByHand.enqueue()
+    with connection.execute_wrapper(Outage(at, lasts)), contextlib.suppress(OperationalError):
+        run_enqueued()
+    run_until_finished(continuation)
+    assert items() == list("01234")
+
+
+class MovesAndLeaves(ContinuableJob):
+    """Swallows an interrupt, and moves its cursor in a transaction that the second one rolls back."""
+
+    swallowed: list[int] = []
+
+    def perform(self) -> None:
+        self.step(self.fill, start=0)
+
+    def fill(self, step: Step) -> None:
+        while step.cursor < 3:
+            if not self.swallowed:
+                with contextlib.suppress(BaseException):
+                    step.checkpoint()
+                self.swallowed.append(1)
+            with transaction.atomic():
+                note(step.cursor)
+                step.advance()
+
+
+def test_a_movement_whose_transaction_is_rolled_back_by_an_interrupt_is_not_stored() -> None:
+    MovesAndLeaves.swallowed.clear()
+    continuation = MovesAndLeaves.enqueue()
+    with interrupt_during(MovesAndLeaves, "fill", 0):
+        run_enqueued()
+    run_until_finished(continuation)
+    assert items() == list("012")
