@@ -1,5 +1,6 @@
 # make demo   the main job in a browser, with a worker to kill
 # make test   all tests on SQLite and an embedded Valkey
+# make chaos  real workers under a rain of faults, and a count of what was lost and repeated
 # make lint   style, types, migrations, deployment checks
 # make clean  remove what these made
 #
@@ -13,13 +14,16 @@ ARGS ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint clean
+.PHONY: demo test chaos lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python manage.py demo $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.chaos
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -45,6 +49,10 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable '.[demo]' --group test --group types '$(DJANGO)'
+	touch $@
+
+$(VENV)/.chaos: $(VENV)/.test
+	$(PIP) install --group postgresql
 	touch $@
 
 $(VENV)/.lint: pyproject.toml | $(VENV)/bin/python

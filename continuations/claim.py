@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from django.db import OperationalError, connections, transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from .conf import database, require_autocommit
+from .identifiers import uuid7
 from .liveness import boot_id, host
 from .models import Continuation, Execution
-from .outages import is_away
+from .outages import TROUBLE, is_away, reconnect
 from .sessions import session_of
 from .takeover import Inheritance, take_steps
 from .transitions import FINISHED, OWNED, Status
@@ -59,10 +60,14 @@ def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
     alias = database()
     require_autocommit(alias)
     row: Continuation | None = None
+    # One id for all tries: a claim whose answer was lost is recognised by it.
+    execution_id = uuid7()
     for _ in range(ATTEMPTS):
         row = Continuation.objects.using(alias).filter(pk=pk).first()
         if row is None:
             return Claim(None, refusal=Refusal.GONE)
+        if row.owner == execution_id:
+            return Claim(row, Execution.objects.using(alias).get(pk=execution_id))
         if (refusal := _refuse(row, delivery, place)) is not None:
             return Claim(row, refusal=refusal)
         owner = None
@@ -71,10 +76,10 @@ def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
             if owner is not None and not place.is_dead(owner):
                 return Claim(row, refusal=Refusal.OWNED)
         try:
-            execution = _take(row, owner, place)
-        except OperationalError:
-            # A deadlock or a serialization failure is another try; without a connection there is none.
-            if is_away(connections[alias]):
+            execution = _take(row, owner, place, execution_id)
+        except TROUBLE:
+            # A deadlock or a serialization failure is another try, and so is a new connection.
+            if is_away(connections[alias]) and not reconnect(alias):
                 raise
             continue
         if execution is not None:
@@ -95,11 +100,12 @@ def _seconds_until(moment: dt.datetime) -> float:
     return (moment - timezone.now()).total_seconds()
 
 
-def _take(row: Continuation, owner: Execution | None, place: Workplace) -> Execution | None:
+def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid.UUID) -> Execution | None:
     """One transaction: the row, the step in progress, the execution. None: the row changed since it was read."""
     alias = row._state.db or "default"
     now = timezone.now()
     execution = Execution(
+        pk=pk,
         continuation=row,
         number=row.executions + 1,
         worker=place.worker[:255],

@@ -17,7 +17,9 @@ from redis.exceptions import RedisError
 from rq import Queue, Retry, Worker
 from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.executions import Execution as RQExecution
+from rq.executions import ExecutionRegistry
 from rq.job import Job, JobStatus
+from rq.utils import as_text
 
 from . import rq_options
 from .conf import settings
@@ -78,15 +80,19 @@ class RQDelivery:
         old = Job(rq_job_id(continuation.pk, delivery), connection=connection, serializer=queue.serializer)
         old.origin = queue.name
         argument, options = _call(continuation, continuation.delivery)
+        known: Any = connection.zrange(ExecutionRegistry.key_template.format(old.id), 0, -1)
+        dead = {as_text(each) for each in known}
+        if execution is not None and execution.rq_execution_id:
+            dead.add(execution.rq_execution_id)
+        worker = "" if execution is None else execution.worker
         # One MULTI: RQ's own clean-up must not find the dead execution and call its callbacks.
         with connection.pipeline() as pipeline:
             # First, since RQ begins the MULTI here.
             queue.enqueue(RUNNER, args=(argument,), at_front=True, pipeline=pipeline, **options)
             queue.remove(old, pipeline=pipeline)
             pipeline.lrem(queue.intermediate_queue_key, 0, old.id)
-            if execution is not None and execution.rq_execution_id:
-                record = RQExecution(execution.rq_execution_id, old.id, connection, worker_name=execution.worker)
-                record.delete(old, pipeline)
+            for rq_execution_id in dead:
+                RQExecution(rq_execution_id, old.id, connection, worker_name=worker).delete(old, pipeline)
             if delivery == 0:
                 _rest_anchor(queue, continuation, pipeline)
             else:

@@ -19,7 +19,7 @@ from .delivery import deliver
 from .errors import CheckpointError, CrashLimitError, Interrupt, ResumeLimitError, SerializationError, storable, text_of
 from .loading import load_job_class
 from .models import Continuation, Execution, StepRecord
-from .outages import PAUSES, TROUBLE, is_away, reconnect
+from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
 from .progress import Progress
 from .sequence import Sequence
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
     from .job import ContinuableJob
     from .workplace import Workplace
+
+
+# Seconds to rest after a race that our own statement lost, so that the same race is not run at once.
+TROUBLE_PAUSE = 1.0
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,12 @@ class _Running:
         except (ShutDownImminentException, SystemExit, KeyboardInterrupt) as error:
             return Ending(error=error, forced="stopping")
         except TROUBLE as error:
-            # The connection broke under the job: neither its fault nor its failure.
-            away = is_away(connections[self.alias])
-            return Ending(reason="database") if away else Ending(error=error)
+            # The connection broke under the job, or a statement of ours lost a race that cannot be run again inside a
+            # transaction: neither the job's fault nor its failure.
+            if is_away(connections[self.alias]):
+                return Ending(reason="database")
+            ours = error is self.progress.trouble
+            return Ending(reason="database", wait=TROUBLE_PAUSE) if ours else Ending(error=error)
         except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
             return Ending(error=error)
         if self.stopping is not None and self.stopping.left is not None:
@@ -110,10 +117,15 @@ class _Running:
 
     def end(self, ending: Ending) -> Outcome:
         """Write the outcome, again if the database was away or chose another victim; it knows its own success."""
+        step = self.progress.step
+        sequence, unsaved = (0, False) if step is None else (step.record.sequence, step.unsaved)
         for seconds in PAUSES:
             try:
                 return self._end(ending)
             except TROUBLE as error:
+                if step is not None:
+                    # What the transaction wrote is not there, or will be recognised as ours.
+                    step.record.sequence, step.unsaved = sequence, unsaved
                 log.warning(self.continuation, f"its outcome could not be written ({error}); trying again")
                 if is_away(connections[self.alias]):
                     reconnect(self.alias)
@@ -180,7 +192,7 @@ class _Running:
         # Loaded only now: the claim has committed, and nothing older than it can be seen.
         with place.hold():
             self.job_class = load_job_class(continuation.job_path)
-            records = progress.load() if continuation.executions > 1 else []
+            records = insistently(self.alias, progress.load) if continuation.executions > 1 else []
             self.job = job = self.job_class()
             progress.job = job
             attributes.load(job, next((each.attributes_json for each in reversed(records)), None))

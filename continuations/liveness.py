@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from rq.executions import Execution as RQExecution
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from redis import Redis
 
     from .models import Execution
@@ -22,6 +24,8 @@ RENEWAL = 3
 # Seconds between the signs of life that a stock worker gives for its horse (RQ's job_monitoring_interval).
 RQ_HEARTBEAT = 30.0
 
+# In RQ's record of an execution whose worker gives leases.
+LEASE_FIELD = "continuations_lease"
 _PREFIX = "continuations"
 MARKER_KEY = f"{_PREFIX}:marker"
 
@@ -57,6 +61,18 @@ def proof_of_death(execution: Execution, connection: Redis, remembered: float) -
         return "its lease has run out"
     record = RQExecution(execution.rq_execution_id, execution.rq_job_id, connection)
     return None if connection.exists(record.key) else "RQ has no record of its execution"
+
+
+def any_alive(rq_job_id: str, rq_execution_ids: Iterable[str], connection: Redis, remembered: float) -> bool:
+    """Whether RQ knows of a living execution of this delivery, which may not have claimed anything yet."""
+    for rq_execution_id in rq_execution_ids:
+        record = RQExecution(rq_execution_id, rq_job_id, connection)
+        if not connection.exists(record.key):
+            continue
+        has_lease = connection.hexists(record.key, LEASE_FIELD) and remembered >= 2 * LEASE
+        if not has_lease or connection.exists(lease_key(rq_execution_id)):
+            return True
+    return False
 
 
 def is_here(execution: Execution) -> bool:

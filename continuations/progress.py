@@ -15,7 +15,7 @@ from . import attributes, log
 from .blocks import Blocks, Ended
 from .errors import CheckpointError, SerializationError
 from .models import Continuation, StepRecord
-from .outages import insistently
+from .outages import TROUBLE, insistently, is_away, reconnect
 from .statements import Statements
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Progress:
         # Keeps RQ's death penalty and signals from raising while a write is under way.
         self.hold = hold
         self.job: ContinuableJob
+        # An error of a statement of ours, which is no error of the job.
+        self.trouble: BaseException | None = None
         # A movement of this execution has been written.
         self.has_moved = False
         # The step that runs now.
@@ -129,8 +131,23 @@ class Progress:
         record.status = StepRecord.Status.COMPLETED
         return True
 
-    def settle(self, step: Step) -> None:
+    def has_committed(self, step: Step, error: BaseException) -> bool:
+        """Whether the commit of our own block, which gave `error` for an answer, has happened all the same."""
+        if not isinstance(error, TROUBLE):
+            return False
+        self.trouble = error
+        try:
+            if is_away(self._connection) and not reconnect(self.alias):
+                return False
+            stored = StepRecord.objects.using(self.alias).filter(pk=step.record.pk, execution=self.execution).first()
+        except TROUBLE:
+            return False
+        return stored is not None and stored.sequence == step.record.sequence
+
+    def settle(self, step: Step) -> bool:
         """After a block in which the cursor moved, read what is stored before the cursor is used again.
+
+        True: the step was behind or ahead of it, and has become what is stored.
 
         Savepoints that were rolled back by hand, and a transaction that the server rolled back after an error that
         was caught, are known to nobody else.
@@ -140,12 +157,14 @@ class Progress:
         self._rolled_back = self._rolled_back or ended is Ended.ROLLED_BACK
         self._doubtful = self._doubtful or ended is not None
         if not self._doubtful:
-            return
+            return False
         stored = StepRecord.objects.using(self.alias).get(pk=step.record.pk)
         is_behind = self._rolled_back or stored.sequence != step.record.sequence
         self._doubtful = self._rolled_back = False
-        if stored.execution == self.execution and is_behind:
-            step.restore(stored)
+        if stored.execution != self.execution or not is_behind:
+            return False
+        step.restore(stored)
+        return True
 
     def doubt(self) -> None:
         """A commit failed in a way that leaves open what is stored: read it before the cursor is used again."""
@@ -214,7 +233,11 @@ class Progress:
                     return None if row is None else str(row[0])
                 return "" if cursor.rowcount == 1 else None
 
-        status = insistently(self.alias, run)
+        try:
+            status = insistently(self.alias, run)
+        except TROUBLE as error:
+            self.trouble = error
+            raise
         if status == "" and want_status:
             return insistently(self.alias, self._read_status)
         return status

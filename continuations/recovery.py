@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ from django.db.models import Q
 from django.utils import timezone
 from django_rq.settings import get_queues_map
 from redis.exceptions import LockError, RedisError
-from rq.executions import Execution as RQExecution
 from rq.executions import ExecutionRegistry
 from rq.job import Job, JobStatus
 from rq.utils import as_text
@@ -21,7 +19,7 @@ from . import upkeep
 from .conf import database
 from .delivery import backend, queue_named
 from .identifiers import rq_job_id
-from .liveness import LEASE, proof_of_death, remembers_since
+from .liveness import LEASE, any_alive, proof_of_death, remembers_since
 from .models import Continuation, Execution, StepRecord
 from .sessions import end_session
 from .takeover import take_steps
@@ -136,11 +134,14 @@ class _Patient:
         owner = Execution.objects.using(self._alias).filter(pk=self._row.owner).first() if self._row.owner else None
         if owner is None:
             return None
+        why = proof_of_death(owner, self._connection, self._remembers())
+        return None if why is None else self._take_over(owner, why, dry_run=dry_run)
+
+    def _remembers(self) -> float:
         key = id(self._connection)
         if key not in self._remembered:
             self._remembered[key] = remembers_since(self._connection)
-        why = proof_of_death(owner, self._connection, self._remembered[key])
-        return None if why is None else self._take_over(owner, why, dry_run=dry_run)
+        return self._remembered[key]
 
     def _why_undelivered(self) -> str | None:
         row, queue = self._row, self._queue
@@ -157,7 +158,7 @@ class _Patient:
             return "its RQ job is gone"
         if as_text(status) == JobStatus.DEFERRED:
             return None
-        if self._any_alive(job_id, executions):
+        if any_alive(job_id, map(as_text, executions), self._connection, self._remembers()):
             return None
         if scheduled is not None:
             return self._why_overdue(float(scheduled))
@@ -170,10 +171,6 @@ class _Patient:
         if due is None and scheduled > timezone.now().timestamp():
             return "its RQ job lies at rest"
         return "it is due, and no scheduler came"
-
-    def _any_alive(self, job_id: str, executions: Iterable[bytes]) -> bool:
-        records = [RQExecution(as_text(each), job_id, self._connection).key for each in executions]
-        return bool(records) and self._connection.exists(*records) > 0
 
     def _redeliver(self, why: str, *, dry_run: bool) -> Recovered | None:
         found = Recovered(self._row, "delivered again", why)

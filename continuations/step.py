@@ -265,7 +265,9 @@ class OwnBlock:
 
     def __enter__(self) -> None:
         step, progress = self._step, self._step._progress
-        progress.settle(step)
+        if progress.settle(step) and step._after is not _NOTHING:
+            # A block of this turn was thought lost and has committed: its work must not be done again.
+            step._stopping.leave("database")
         if step.in_own_block:
             raise CheckpointError(f"step {step.name!r}: step.atomic() inside step.atomic(); use one block for an item")
         if step._turn_done:
@@ -282,7 +284,6 @@ class OwnBlock:
             codec.encode(step._cursor),
             step._after,
             step.record.processed,
-            step.record.total,
             step.record.advanced,
             attributes.dump(progress.job),
             step.unsaved,
@@ -308,21 +309,23 @@ class OwnBlock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """Write and commit, or roll back. True: superseded."""
-        step, superseded = self._step, False
+        step, ours = self._step, False
         try:
             if error is None:
-                superseded = not self._write_at_end()
+                ours = self._write_at_end()
             self._stack.__exit__(kind, error, trace)
-        except BaseException:
-            # The commit failed, or its answer was lost: only the stored row knows.
-            self._go_back()
-            step._progress.doubt()
-            raise
+        except BaseException as raised:
+            # Lost is perhaps only the answer: then what is stored is what was written.
+            if not (ours and step._progress.has_committed(step, raised)):
+                self._go_back()
+                step._progress.doubt()
+                raise
         finally:
             step.in_own_block = False
         if error is not None:
             self._go_back()
-        return superseded
+            return False
+        return not ours
 
     def _write_at_end(self) -> bool:
         """Move past the item in hand and write. False: superseded, and the block will be rolled back."""
@@ -346,7 +349,6 @@ class OwnBlock:
             cursor,
             step._after,
             record.processed,
-            record.total,
             record.advanced,
             values,
             step.unsaved,

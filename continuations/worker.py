@@ -14,7 +14,7 @@ from rq import SimpleWorker, SpawnWorker, Worker
 from rq.worker import BaseWorker
 
 from .delivery import RUNNER
-from .liveness import LEASE, RENEWAL, lease_key
+from .liveness import LEASE, LEASE_FIELD, RENEWAL, lease_key
 from .workplace import share_stop_flag
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class ContinuableWorkerMixin(BaseWorker):
     def prepare_execution(self, job: Job) -> Execution:
         execution = super().prepare_execution(job)
         self._renew_lease(execution)
+        # Says, for as long as RQ's record lives, that a missing lease means death, also before the job is claimed.
+        self.connection.hset(execution.key, LEASE_FIELD, int(LEASE))
         return execution
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
