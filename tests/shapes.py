@@ -8,6 +8,7 @@ once.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -340,6 +341,25 @@ class RollsBack(Shape):
         return self.count
 
 
+class Insists(Shape):
+    """A block is tried again in the same turn when the database had trouble with it."""
+
+    def work(self) -> Any:
+        return self.step(self.walk)
+
+    def walk(self, step: Step) -> Any:
+        for item in step.iterate(["a", "b"]):
+            for _ in range(2):
+                try:
+                    with step.atomic():
+                        self.once(item)
+                        self.count += 1
+                    break
+                except OperationalError:
+                    pass
+        return self.count
+
+
 class Child(ContinuableJob):
     def perform(self, run: str, item: str) -> None:
         pass
@@ -396,6 +416,7 @@ SHAPES: list[type[Shape]] = [
     Keys,
     Blocks,
     RollsBack,
+    Insists,
     Enqueues,
     Coroutine,
 ]
@@ -406,12 +427,14 @@ class Death(BaseException):
 
 
 class Bench(Workplace):
-    """Runs executions in the test's own process. Whoever is not `running` is dead."""
+    """Runs an execution in the test's own process; those of other benches are dead."""
 
     runs_early = True
+    numbers = itertools.count()
 
     def __init__(self, *, stop_flag: Any = Workplace.stop_flag, in_place: bool = False) -> None:
         super().__init__()
+        self.worker = f"bench {next(self.numbers)}"
         self.stop_flag = stop_flag
         self._in_place = in_place
 
@@ -419,47 +442,56 @@ class Bench(Workplace):
         return self._in_place
 
     def is_dead(self, execution: Any) -> bool:
-        return True
-
-
-# Before a statement; after it, with its answer lost; after the commit of the transaction it is in.
-MOMENTS = ("before", "after", "commit")
+        return execution.worker != self.worker
 
 
 class Statements:
-    """Lets the statements on our own tables fail, counted from 0, in the ways of `plan`.
+    """Counts the statements on our own tables from 0, and lets the one at `index` fail at a moment.
 
-    A way is a function that raises, and a moment. What comes after a death is refused: the dead do not write.
+    "before" it; "after" it, with its answer lost; at the "commit" of the transaction it is in, with that done. `fail`
+    raises. What comes after a death is refused: the dead do not write.
     """
 
-    def __init__(self, plan: dict[int, tuple[str, Callable[[], None]]] | None = None) -> None:
-        self.plan = plan or {}
-        self.seen: list[str] = []
-        self.fired: list[str] = []
+    def __init__(self, index: int = -1, moment: str = "", fail: Callable[[], None] = lambda: None) -> None:
+        self.index, self.moment, self.fail = index, moment, fail
+        self.count = 0
+        # Indexes of those that a transaction holds, and of the last ones before a commit.
+        self.in_blocks: set[int] = set()
+        self.committed: set[int] = set()
+        # What failed, as a text.
+        self.fired = ""
         self.dead = False
+
+    @property
+    def moments(self) -> list[tuple[int, str]]:
+        """All that can happen to what was counted. Before and after are the same to a transaction that is undone."""
+        before = [(index, "before") for index in range(self.count)]
+        after = [(index, "after") for index in range(self.count) if index not in self.in_blocks]
+        return before + after + [(index, "commit") for index in sorted(self.committed)]
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if self.dead and not sql.startswith(("SAVEPOINT", "ROLLBACK", "RELEASE")):
             raise Death
         if '"continuations_' not in sql and "`continuations_" not in sql:
             return execute(sql, params, many, context)
-        moment, fail = self.plan.pop(len(self.seen), ("", None))
-        self.seen.append(sql)
-        if fail is None:
+        index, self.count = self.count, self.count + 1
+        if connection.in_atomic_block:
+            self.in_blocks.add(index)
+            transaction.on_commit(lambda: self.committed.add(self.count - 1))
+        if index != self.index:
             return execute(sql, params, many, context)
-        self.fired.append(f"{moment} {sql[:60]}")
-        if moment == "before":
-            self._raise(fail)
+        self.fired = f"{self.moment} {sql[:60]}"
+        if self.moment == "before":
+            self._raise()
         answer = execute(sql, params, many, context)
-        if moment == "commit" and connection.in_atomic_block:
-            transaction.on_commit(lambda: self._raise(fail))
-            return answer
-        self._raise(fail)
-        return None
+        if self.moment == "after":
+            self._raise()
+        transaction.on_commit(self._raise)
+        return answer
 
-    def _raise(self, fail: Callable[[], None]) -> None:
+    def _raise(self) -> None:
         try:
-            fail()
+            self.fail()
         except Death:
             self.dead = True
             raise

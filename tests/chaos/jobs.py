@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -119,13 +120,13 @@ class Stairs(ContinuableJob):
     def perform(self, run: str, n: int, pause: float) -> int:
         total = 0
         for i in range(n):
-            total = self.step(f"stair {i}", lambda i=i, total=total: self.climb(run, i, total, pause), atomic=True)
+            total = self.step(f"stair {i}", partial(self.climb, run, i, total, pause), atomic=True)
         return total
 
-    def climb(self, run: str, i: int, total: int, pause: float) -> int:
+    def climb(self, run: str, i: int, below: int, pause: float) -> int:
         note(run, i)
         time.sleep(pause)
-        return total + 1
+        return below + 1
 
 
 class Family(Ledger):

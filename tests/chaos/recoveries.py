@@ -1,0 +1,67 @@
+"""How long it took until a continuation ran again whose owner a fault had killed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from continuations.models import Execution
+
+from .faults import Blow
+
+# Faults after which a continuation has no owner, or one that is frozen.
+FATAL = ("SIGKILL", "SIGSTOP")
+# After Redis was emptied nobody is dead for two leases; a database that is away holds up everybody for a while.
+SHADOWS = {"Valkey killed": 26, "FLUSHALL": 26, "database fast": 6, "database immediate": 6, "sessions ended": 2}
+# An execution may have been running so long before its pid belonged to somebody else.
+LATEST = dt.timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """From the fault to the start of the next execution."""
+
+    kind: str
+    seconds: float
+    # Neither Redis nor the database was hit shortly before or meanwhile.
+    undisturbed: bool
+    execution: str
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s after {self.kind} ({self.execution})"
+
+
+def recoveries(blows: Sequence[Blow]) -> list[Recovery]:
+    """One for each execution that a fault ended."""
+    died = Execution.objects.filter(outcome="died").order_by("continuation_id", "number")
+    following = {
+        (execution.continuation_id, execution.number): execution.started_at for execution in Execution.objects.all()
+    }
+    found: list[Recovery] = []
+    for execution in died:
+        blow = _blow_to(execution, blows)
+        restarted = following.get((execution.continuation_id, execution.number + 1))
+        if blow is None or restarted is None:
+            continue
+        undisturbed = not any(_disturbs(each, blow.at, restarted) for each in blows)
+        name = f"{execution.continuation_id} execution {execution.number}, {execution.host}"
+        found.append(Recovery(blow.kind, (restarted - blow.at).total_seconds(), undisturbed, name))
+    return sorted(found, key=lambda each: each.seconds)
+
+
+def slowest(found: Iterable[Recovery]) -> Recovery | None:
+    return max(found, key=lambda each: each.seconds, default=None)
+
+
+def _disturbs(blow: Blow, begin: dt.datetime, end: dt.datetime) -> bool:
+    shadow = SHADOWS.get(blow.kind)
+    return shadow is not None and begin - dt.timedelta(seconds=shadow) < blow.at < end
+
+
+def _blow_to(execution: Execution, blows: Sequence[Blow]) -> Blow | None:
+    for blow in blows:
+        fatal = blow.kind.startswith(FATAL) and execution.pid in blow.pids
+        if fatal and execution.started_at <= blow.at <= execution.started_at + LATEST:
+            return blow
+    return None
