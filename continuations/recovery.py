@@ -91,20 +91,23 @@ def _recover(*, limit: int, dry_run: bool) -> list[Recovered]:
         .order_by("check_after")[:limit]
     )
     recovered: list[Recovered] = []
-    well: list[Any] = []
+    waiting: list[Any] = []
+    taken: list[Any] = []
     remembered: dict[int, float] = {}
     for row in rows:
         if row.queue_name not in get_queues_map():
             logger.warning("%s waits on queue %r, which is not in RQ_QUEUES", row, row.queue_name)
             continue
-        found = _Patient(row, queue_named(row.queue_name), remembered).treat(dry_run=dry_run)
+        patient = _Patient(row, queue_named(row.queue_name), remembered)
+        found = patient.treat(dry_run=dry_run)
         if found is not None:
             logger.info("%s%s", "would have: " if dry_run else "", found)
             recovered.append(found)
         elif row.status not in OWNED:
-            well.append(row.pk)
-    if well and not dry_run:
-        Continuation.objects.using(alias).filter(pk__in=well, check_after__lte=now).update(check_after=upkeep.again())
+            (taken if patient.is_taken else waiting).append(row.pk)
+    for pks, again in ((waiting, upkeep.again()), (taken, upkeep.soon())):
+        if pks and not dry_run:
+            Continuation.objects.using(alias).filter(pk__in=pks, check_after__lte=now).update(check_after=again)
     return recovered
 
 
@@ -117,6 +120,8 @@ class _Patient:
         self._connection = queue.connection
         self._remembered = remembered
         self._alias = row._state.db or "default"
+        # A worker has taken its delivery and not claimed it yet: a matter of milliseconds, if it lives.
+        self.is_taken = False
 
     def treat(self, *, dry_run: bool) -> Recovered | None:
         """Do what is to be done; None if nothing is."""
@@ -159,6 +164,7 @@ class _Patient:
         if as_text(status) == JobStatus.DEFERRED:
             return None
         if any_alive(job_id, map(as_text, executions), self._connection, self._remembers()):
+            self.is_taken = True
             return None
         if scheduled is not None:
             return self._why_overdue(float(scheduled))
