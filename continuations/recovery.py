@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,8 @@ logger = logging.getLogger("continuations")
 # Continuations looked at in one run; what is left is the oldest of the next.
 LIMIT = 200
 LOCK_KEY = "continuations:recovery"
-# Seconds after which the lock of a recovery that died is free.
-LOCK_TIMEOUT = 30.0
+# Seconds after which the lock of a recovery that died is free; one that lives renews it between two continuations.
+LOCK_TIMEOUT = 5.0
 # Seconds between two runs that pass by, at an enqueue or the start of an execution.
 PASSING_INTERVAL = 10
 PASSING_KEY = "continuations:recovery:passed"
@@ -63,8 +64,9 @@ def recover(*, limit: int = LIMIT, dry_run: bool = False) -> list[Recovered]:
     if not queues:
         return []
     try:
-        with queue_named(sorted(queues)[0]).connection.lock(LOCK_KEY, timeout=LOCK_TIMEOUT, blocking=False):
-            return _recover(limit=limit, dry_run=dry_run)
+        lock = queue_named(sorted(queues)[0]).connection.lock(LOCK_KEY, timeout=LOCK_TIMEOUT, blocking=False)
+        with lock:
+            return _recover(limit=limit, dry_run=dry_run, keep=lock.reacquire)
     except LockError:
         return []
     except (RedisError, OSError) as error:
@@ -81,7 +83,7 @@ def recover_in_passing(connection: Any) -> None:
         logger.warning("recovery in passing: %s", error)
 
 
-def _recover(*, limit: int, dry_run: bool) -> list[Recovered]:
+def _recover(*, limit: int, dry_run: bool, keep: Callable[[], object]) -> list[Recovered]:
     alias = database()
     now = timezone.now()
     rows = list(
@@ -98,6 +100,7 @@ def _recover(*, limit: int, dry_run: bool) -> list[Recovered]:
         if row.queue_name not in get_queues_map():
             logger.warning("%s waits on queue %r, which is not in RQ_QUEUES", row, row.queue_name)
             continue
+        keep()
         patient = _Patient(row, queue_named(row.queue_name), remembered)
         found = patient.treat(dry_run=dry_run)
         if found is not None:

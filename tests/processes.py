@@ -95,20 +95,14 @@ class Worker:
         os.kill(pid, signum)
 
     def descendants(self) -> list[int]:
-        """Pids of children, theirs and so on. Horses have process groups of their own, but keep their parents."""
+        """Pids of its session without itself: children, theirs, and those that outlived it (RQ's scheduler does)."""
         found: list[int] = []
-        parents: dict[int, list[int]] = {}
         for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
+            if entry.name.isdigit() and int(entry.name) != self.pid:
                 with contextlib.suppress(OSError):
                     stat = (entry / "stat").read_text()
-                    parent = int(stat.rpartition(")")[2].split()[1])
-                    parents.setdefault(parent, []).append(int(entry.name))
-        queue = [self.pid]
-        while queue:
-            children = parents.get(queue.pop(), [])
-            found += children
-            queue += children
+                    if int(stat.rpartition(")")[2].split()[3]) == self.pid:
+                        found.append(int(entry.name))
         return found
 
     def wait(self) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 from rq.job import Job, JobStatus
-from rq.registry import ScheduledJobRegistry, StartedJobRegistry
+from rq.registry import ScheduledJobRegistry, StartedJobRegistry, clean_registries
 
 from continuations.delivery import queue_named
 from continuations.identifiers import rq_job_id
@@ -65,6 +65,8 @@ def examine(accepted: set[str]) -> Findings:
 def left_in_rq() -> list[str]:
     """RQ jobs of continuations that are still queued, started or at rest although all continuations have ended."""
     queue = queue_named(QUEUE)
+    # What a worker does when it starts and every ten minutes: executions whose record has expired are retried.
+    clean_registries(queue, exception_handlers=[])
     problems = [f"{job_id} is queued" for job_id in queue.job_ids if job_id.startswith("c-")]
     started = StartedJobRegistry(queue=queue).get_job_ids(cleanup=False)
     problems += [f"{job_id} is started" for job_id in started]

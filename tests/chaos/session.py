@@ -25,8 +25,8 @@ from .workers import Fleet
 
 # Seconds in which everything has to end once the faults are over: a back-off after errors in a row takes minutes.
 DRAIN = 240.0
-# Seconds for RQ's books and anchors to follow.
-GRACE = 75.0
+# Seconds for RQ's books and anchors to follow: RQ forgets a dead execution of a stock worker after 90.
+GRACE = 120.0
 TICK = 0.05
 # Ticks for which a fault looks for something to hit.
 TRIES = 60
