@@ -9,7 +9,8 @@ from django.core.checks import run_checks
 
 from continuations.checks import locks_itself_out
 
-pytestmark = pytest.mark.django_db
+# Django 6.1 passes all databases to the checks.
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 
 def found() -> list[str]:

@@ -458,8 +458,13 @@ def test_sigterm_interrupts_at_the_next_checkpoint() -> None:
 
 def test_ctrl_c_interrupts_and_reaches_the_caller() -> None:
     """E6: KeyboardInterrupt after progress is an interrupt, and the person who pressed the keys gets a prompt."""
-    with pytest.raises(KeyboardInterrupt):
-        Signalled.perform_now(signal.SIGINT)
+    # A shell starts what runs in its background with Ctrl-C ignored; this test is about a foreground.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Signalled.perform_now(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
     continuation = Continuation.objects.get()
     assert (continuation.status, continuation.reason) == ("interrupted", "stopping")
     assert continuation.steps.get().cursor == 1
