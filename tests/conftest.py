@@ -10,7 +10,6 @@ import pytest
 
 from tests.processes import Worker, database_url
 
-
 # Their simulated outages fit SQLite only, so far: on the others the same is done for real, by tests/chaos.
 on_sqlite = (os.environ.get("DATABASE_URL") or "sqlite").startswith("sqlite")
 collect_ignore = [] if on_sqlite else ["test_exhaustive.py", "test_properties.py"]
