@@ -15,6 +15,9 @@ from tests.shop.models import Applied
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# Django 6.1 has given it another name.
+SAVEPOINT = getattr(transaction, "savepoint_create", None) or transaction.savepoint
+
 
 def items() -> list[str]:
     return list(Applied.objects.order_by("pk").values_list("item", flat=True))
@@ -37,7 +40,7 @@ class RollsBackASavepointByHand(ContinuableJob):
     def fill(self, step: Step) -> None:
         while step.cursor < 4:
             with transaction.atomic():
-                savepoint = transaction.savepoint()
+                savepoint = SAVEPOINT()
                 note(step.cursor)
                 self.count += 1
                 step.advance()
@@ -87,7 +90,7 @@ class GoesOnInsideTheBlock(ContinuableJob):
 
     def fill(self, step: Step) -> None:
         with transaction.atomic():
-            savepoint = transaction.savepoint()
+            savepoint = SAVEPOINT()
             note(step.cursor)
             step.advance()
             transaction.savepoint_rollback(savepoint)
