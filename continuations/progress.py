@@ -103,14 +103,17 @@ class Progress:
         status, self._status = self._status, None
         return status or self._read_status()
 
-    def write_inside_block(self) -> None:
-        """Write the step's movement in the transaction the user opened on our alias, so that they commit together."""
+    def write_inside_block(self) -> bool:
+        """Write the step's movement in the transaction the user opened on our alias, so that they commit together.
+
+        False: superseded, and the transaction must not commit.
+        """
         step = self.step
         if self.blocks.open_alias() != self.alias:
-            return
+            return True
         if step is None or step.in_own_block or not step.unsaved_in_block:
-            return
-        self._write(step, want_status=False)
+            return True
+        return self._write(step, want_status=False) is not None
 
     def write_in_own_block(self, step: Step) -> bool:
         """Write the step's movement in the transaction of `step.atomic()`. False: superseded."""
@@ -235,11 +238,11 @@ class Progress:
 
         try:
             status = insistently(self.alias, run)
+            if status == "" and want_status:
+                return insistently(self.alias, self._read_status)
         except TROUBLE as error:
             self.trouble = error
             raise
-        if status == "" and want_status:
-            return insistently(self.alias, self._read_status)
         return status
 
     def _read_status(self) -> str | None:

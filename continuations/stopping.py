@@ -134,7 +134,10 @@ class Stopping:
         self._measure(now)
         if self._progress.blocks.open_alias() is not None:
             with self._workplace.hold():
-                self._progress.write_inside_block()
+                ours = self._progress.write_inside_block()
+            if not ours:
+                # The one reason to leave inside a transaction: it rolls back what a successor does.
+                return Stop("superseded")
             self._complain(now)
             return None
         on_beat = boundary or now >= self._next_beat or self._progress.first_movement_waits

@@ -10,10 +10,9 @@ import pytest
 
 from tests.processes import Worker, database_url
 
-# Their simulated outages fit SQLite only, so far: on the others the same is done for real, by tests/chaos.
 on_sqlite = (os.environ.get("DATABASE_URL") or "sqlite").startswith("sqlite")
 # The short chaos run has its own SQLite, whatever the database of the others is.
-collect_ignore = [] if on_sqlite else ["test_exhaustive.py", "test_properties.py", "test_chaos.py"]
+collect_ignore = [] if on_sqlite else ["test_chaos.py"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -449,7 +449,7 @@ class Statements:
     """Counts the statements on our own tables from 0, and lets the one at `index` fail at a moment.
 
     "before" it; "after" it, with its answer lost; at the "commit" of the transaction it is in, with that done. `fail`
-    raises. What comes after a death is refused: the dead do not write.
+    raises, or does something else there. What comes after a death is refused: the dead do not write.
     """
 
     def __init__(self, index: int = -1, moment: str = "", fail: Callable[[], None] = lambda: None) -> None:
@@ -460,7 +460,7 @@ class Statements:
         self.committed: set[int] = set()
         # What failed, as a text.
         self.fired = ""
-        self.dead = False
+        self.dead = self.aside = False
 
     @property
     def moments(self) -> list[tuple[int, str]]:
@@ -470,6 +470,8 @@ class Statements:
         return before + after + [(index, "commit") for index in sorted(self.committed)]
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if self.aside:
+            return execute(sql, params, many, context)
         if self.dead and not sql.startswith(("SAVEPOINT", "ROLLBACK", "RELEASE")):
             raise Death
         if '"continuations_' not in sql and "`continuations_" not in sql:
@@ -486,7 +488,8 @@ class Statements:
         answer = execute(sql, params, many, context)
         if self.moment == "after":
             self._raise()
-        transaction.on_commit(self._raise)
+        if self.moment == "commit":
+            transaction.on_commit(self._raise)
         return answer
 
     def _raise(self) -> None:
@@ -503,6 +506,13 @@ class Statements:
         with connection.execute_wrapper(self):
             yield
 
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """While somebody else runs."""
+        aside, self.aside = self.aside, True
+        yield
+        self.aside = aside
+
 
 def die() -> None:
     raise Death
@@ -514,9 +524,13 @@ def time_out() -> None:
 
 
 def lose_connection() -> None:
-    """The connection is gone; Django has not noticed."""
+    """The server has ended the session, and Django has not noticed."""
     if connection.connection is not None:
-        # SQLite's would keep its transaction, and the lock, for as long as a cursor lives.
-        connection.connection.rollback()
-        connection.connection.close()
+        other = connection.copy()
+        with other.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+            else:
+                cursor.execute("KILL %s", [connection.connection.thread_id()])
+        other.close()
     raise OperationalError("connection lost")
