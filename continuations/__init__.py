@@ -3,6 +3,7 @@
 from . import successor
 from .attributes import attribute
 from .errors import (
+    BusyError,
     CheckpointError,
     ContinuationError,
     ContinuationFailed,
@@ -19,6 +20,7 @@ from .errors import (
     TransitionError,
     UnadvanceableCursorError,
     UnknownQueueError,
+    WaitTimeout,
 )
 from .job import ContinuableJob
 from .policies import discard_on, polynomially_longer, retry_on
@@ -26,6 +28,7 @@ from .step import Step
 from .stopping import Stop
 
 __all__ = [
+    "BusyError",
     "CheckpointError",
     "ContinuableJob",
     "ContinuationError",
@@ -45,6 +48,7 @@ __all__ = [
     "TransitionError",
     "UnadvanceableCursorError",
     "UnknownQueueError",
+    "WaitTimeout",
     "attribute",
     "discard_on",
     "polynomially_longer",

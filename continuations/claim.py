@@ -11,6 +11,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from .conf import database, require_autocommit
+from .family import after_end
 from .identifiers import uuid7
 from .liveness import boot_id, host
 from .models import Continuation, Execution
@@ -49,6 +50,8 @@ class Claim:
     continuation: Continuation | None
     execution: Execution | None = None
     refusal: Refusal | None = None
+    # It waited until a time, which has come.
+    rest_is_over: bool = False
 
 
 def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
@@ -70,6 +73,7 @@ def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
             return Claim(row, Execution.objects.using(alias).get(pk=execution_id))
         if (refusal := _refuse(row, delivery, place)) is not None:
             return Claim(row, refusal=refusal)
+        rest_is_over = row.status == Status.WAITING and row.reason == "waiting" and row.run_after is not None
         owner = None
         if row.status in OWNED:
             owner = Execution.objects.using(alias).filter(id=row.owner).first() if row.owner else None
@@ -83,7 +87,7 @@ def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
                 raise
             continue
         if execution is not None:
-            return Claim(row, execution)
+            return Claim(row, execution, rest_is_over=rest_is_over)
     return Claim(row, refusal=Refusal.OWNED)
 
 
@@ -132,6 +136,7 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
             left.bury()
         if row.status != Status.RUNNING:
             # A request met a dead owner: it is fulfilled, and nobody runs.
+            after_end(row)
             return None
         if left is not None:
             _follow(row, left, execution)

@@ -46,6 +46,9 @@ def check_definition(cls: type[ContinuableJob]) -> None:
             _check_name(cls, name, value)
     if inspect.iscoroutinefunction(vars(cls).get("perform")):
         raise JobDefinitionError(f"{cls.__name__}.perform cannot be a coroutine function; its steps may be")
+    for hook in HOOKS:
+        if inspect.iscoroutinefunction(vars(cls).get(hook)):
+            raise JobDefinitionError(f"{cls.__name__}.{hook} cannot be a coroutine function")
 
 
 def _check_name(cls: type[ContinuableJob], name: str, value: Any) -> None:

@@ -115,6 +115,7 @@ class RQDelivery:
         job.retries_left = RETRIES
         origin.enqueue_job(job)
         origin.scheduled_job_registry.remove(job)
+        origin.deferred_job_registry.remove(job)
         origin.failed_job_registry.remove(job)
 
     def wakes_up(self, queue_name: str) -> bool:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from . import codec, rq_options, upkeep
 from .conf import database, require_autocommit
+from .current import current_job
 from .delivery import deliver
 from .errors import JobDefinitionError, UnknownQueueError
 from .execution import Outcome, execute
@@ -22,6 +23,8 @@ from .transitions import Status
 from .workplace import Workplace
 
 if TYPE_CHECKING:
+    import uuid
+
     from .job import ContinuableJob
 
 
@@ -87,7 +90,10 @@ def _row(
         _checked_queue(job_class.resume_queue_name, name)
     frozen = rq_options.freeze({**job_class.rq_options, **(options.rq_options or {})}, subject=name)
     run_after = _moment(options.run_after, name)
+    parent, parent_step = _parent()
     return Continuation(
+        parent=parent,
+        parent_step=parent_step,
         job_path=path,
         queue_name=_checked_queue(options.queue_name or job_class.queue_name, name),
         arguments_json=codec.encode([list(args), kwargs], what=f"arguments of {name}") or "",
@@ -95,6 +101,15 @@ def _row(
         run_after=run_after,
         check_after=upkeep.after_push(run_after),
     )
+
+
+def _parent() -> tuple[Continuation | None, uuid.UUID | None]:
+    """The continuation whose job enqueues this, and the step in which it does."""
+    job = current_job()
+    if job is None:
+        return None, None
+    step = None if job._sequence is None else job._sequence.current
+    return job.continuation, None if step is None else step.record.pk
 
 
 def _insert(continuation: Continuation) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .rests import Rest
+
 
 class ContinuationError(Exception):
     """Base of all errors of this package. Never resumed automatically: the same code would raise it again."""
@@ -55,6 +60,14 @@ class TransitionError(ContinuationError):
     """A verb was called in a status that does not allow it; the message names both."""
 
 
+class BusyError(ContinuationError):
+    """A verb found the continuation locked by somebody else for too long. Nothing was changed; try again."""
+
+
+class WaitTimeout(ContinuationError, TimeoutError):  # noqa: N818 - as Python's own of that kind
+    """`wait_for` came to the end of its timeout without the event. Without `default=`, catch it or fail."""
+
+
 class NotRunningError(ContinuationError):
     """A job's steps were called outside an execution. Use `perform_now(...)` or `enqueue(...)`."""
 
@@ -69,11 +82,13 @@ class Interrupt(BaseException):
     Raised in one place (`Stopping.leave`) and caught in one place (the execution). Do not catch it.
     """
 
-    def __init__(self, reason: str, *, wait: float | None = None) -> None:
+    def __init__(self, reason: str, *, wait: float | None = None, rest: Rest | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         # Seconds to rest before going on; None goes back to the queue at once.
         self.wait = wait
+        # What is waited for, if it is.
+        self.rest = rest
 
 
 def storable(text: str) -> str:

@@ -12,12 +12,16 @@ from django.utils import timezone
 from rq.exceptions import ShutDownImminentException
 from rq.timeouts import BaseTimeoutException
 
-from . import attributes, codec, log, upkeep
+from . import attributes, codec, current, log, upkeep
 from .claim import Claim, Refusal, claim
 from .conf import settings
 from .delivery import deliver
 from .errors import CheckpointError, CrashLimitError, Interrupt, ResumeLimitError, SerializationError, storable, text_of
+from .family import after_end
+from .followup import on_end
+from .hooks import Hooks
 from .loading import load_job_class
+from .missing import MISSING
 from .models import Continuation, Execution, StepRecord
 from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     import uuid
 
     from .job import ContinuableJob
+    from .rests import Rest
     from .workplace import Workplace
 
 
@@ -83,6 +88,7 @@ class _Running:
         self.continuation: Continuation = claimed.continuation
         self.execution: Execution = claimed.execution
         self.place = place
+        self.rest_is_over = claimed.rest_is_over
         self.progress = Progress(self.continuation, self.execution.pk, place.hold)
         self.job_class: type[ContinuableJob] | None = None
         self.job: ContinuableJob | None = None
@@ -95,7 +101,7 @@ class _Running:
         try:
             result = self._perform()
         except Interrupt as interrupt:
-            return Ending(reason=interrupt.reason, wait=interrupt.wait)
+            return _left(interrupt)
         except BaseTimeoutException as error:
             return Ending(error=error, forced="timeout")
         except (ShutDownImminentException, SystemExit, KeyboardInterrupt) as error:
@@ -112,7 +118,7 @@ class _Running:
         if self.stopping is not None and self.stopping.left is not None:
             left = self.stopping.left
             self.progress.complain(f"swallowed the interrupt ({left.reason}): do not catch BaseException around steps")
-            return Ending(reason=left.reason, wait=left.wait)
+            return _left(left)
         return Ending(result=result)
 
     def end(self, ending: Ending) -> Outcome:
@@ -130,9 +136,9 @@ class _Running:
                 if is_away(connections[self.alias]):
                     reconnect(self.alias)
                 self.place.wait(seconds)
-        return self._end(ending)
+        return self._end(ending, last_try=True)
 
-    def _end(self, ending: Ending) -> Outcome:
+    def _end(self, ending: Ending, *, last_try: bool = False) -> Outcome:
         """Decide and write the outcome in one transaction, under the row's lock."""
         left_open = self.progress.blocks.abandon()
         if ending.reason == "superseded":
@@ -151,6 +157,9 @@ class _Running:
             )
             problem.__cause__ = ending.error
             ending = Ending(error=problem)
+        if self.sequence is not None and self.sequence.timed_out is not None and ending.forced is None and ending.error:
+            # Whoever lets it try again lets it wait again.
+            self.sequence.timed_out.begin_again(None)
         with transaction.atomic(using=self.alias):
             row = Continuation.objects.using(self.alias).select_for_update().filter(pk=self.continuation.pk).first()
             if row is None:
@@ -162,8 +171,14 @@ class _Running:
             except Exception as error:  # noqa: BLE001 - a policy is code of the job's, and may raise
                 error.__context__ = error.__context__ or ending.error
                 decision = Decision(Status.FAILED, "error", error=error)
+            rests = decision.rest if decision.status == Status.WAITING else None
+            if rests is not None and rests.look(row) is not MISSING:
+                # It came meanwhile. What comes from now on finds the row locked, and then waiting.
+                decision = replace(decision, status=Status.INTERRUPTED, wait=0.0, rest=None)
             assert (Status(row.status), decision.status) in ARROWS
             outcome = self._write(row, decision, result_json)
+            self._follow_up(row, decision, last_try=last_try)
+            after_end(row)
         self._log(row, decision)
         return outcome
 
@@ -175,7 +190,7 @@ class _Running:
         if mine is None or row.owner is not None or row.status != mine.outcome:
             return Outcome(row, refusal=Refusal.SUPERSEDED)
         moved_on = row.delivery != self.continuation.delivery
-        if moved_on:
+        if moved_on and not row.is_told_only:
             deliver(row)
         waits = row.status == Status.WAITING and row.run_after is not None and not moved_on
         return Outcome(
@@ -201,12 +216,13 @@ class _Running:
                 interval = settings().checkpoint_interval
             self.stopping = Stopping(job, progress, place, interval)
             place.listen(self.stopping.ask_to_stop)
-            self.sequence = Sequence(progress, self.stopping, records)
-            self._check_limits()
+            self.sequence = Sequence(progress, self.stopping, records, rest_is_over=self.rest_is_over)
             job._bind(continuation, self.sequence, self.stopping)
+            self._check_limits()
             args, kwargs = continuation.arguments
             progress.blocks.note_outer()
-        result = job.perform(*args, **kwargs)
+        with current.running(job):
+            result = job.perform(*args, **kwargs)
         if self.stopping.left is None:
             self.sequence.finish()
         return result
@@ -260,7 +276,9 @@ class _Running:
         }
         outcome = self._rest(row, decision, changes, now)
         if outcome.status in FINISHED and row.delivery == 0:
-            changes |= {"anchor_open": False, "check_after": None}
+            changes |= {"anchor_open": False}
+            if decision.status != Status.CANCELLED:
+                changes["check_after"] = None
         Continuation.objects.using(self.alias).filter(pk=row.pk).update(**changes)
         if step is not None and not self.progress.write_last(step):
             # Cannot be: the row's lock is ours. If it is, write nothing at all.
@@ -276,9 +294,17 @@ class _Running:
         for name, value in _error_fields(decision.error).items():
             setattr(self.execution, name, value)
         self.execution.save(using=self.alias, force_update=True)
-        if outcome.moved_on:
+        if outcome.moved_on and not row.is_told_only:
             deliver(row)
         return outcome
+
+    def _follow_up(self, row: Continuation, decision: Decision, *, last_try: bool) -> None:
+        if self.job is None or decision.status not in (Status.SUCCEEDED, Status.FAILED):
+            return
+        kind, hook = type(self.job), "on_success" if decision.status == Status.SUCCEEDED else "on_failure"
+        if getattr(kind, hook) is not getattr(Hooks, hook):
+            self.job._bind(row, None, None)
+            on_end(self.job, row, decision.error, last_try=last_try)
 
     def _rest(self, row: Continuation, decision: Decision, changes: dict[str, Any], now: dt.datetime) -> Outcome:
         """How the continuation goes on: at once, after a wait, on another queue, or not at all."""
@@ -288,14 +314,19 @@ class _Running:
             return Outcome(row, status, error=decision.error)
         assert self.job_class is not None
         queue_name = self.job_class.resume_queue_name or row.queue_name
-        in_place = queue_name == row.queue_name and (wait == 0 or self.place.waits_in_place(wait, row.queue_name))
         run_after = now + dt.timedelta(seconds=wait) if wait else None
         changes |= {"run_after": run_after, "check_after": upkeep.after_push(run_after)}
-        if in_place:
+        rest = decision.rest
+        if rest is not None and not rest.in_place:
+            changes |= {"waiting_for": rest.name, "check_after": rest.check_after(run_after)}
+        elif queue_name == row.queue_name and (wait == 0 or self._waits_in_place(wait, row.queue_name, rest)):
             at_front = decision.reason in FRONT_REASONS
             return Outcome(row, status, error=decision.error, wait=wait, at_front=at_front)
         changes |= {"delivery": row.delivery + 1, "queue_name": queue_name, "enqueued_at": now}
         return Outcome(row, status, error=decision.error, moved_on=True)
+
+    def _waits_in_place(self, wait: float, queue_name: str, rest: Rest | None) -> bool:
+        return (rest is None or self.place.sleeps) and self.place.waits_in_place(wait, queue_name)
 
     def _record(self) -> StepRecord | None:
         """The step in progress, or the last one that was completed."""
@@ -312,6 +343,10 @@ class _Running:
             log.boundary("interrupted", row, step=name, cursor=cursor, reason=decision.reason)
         if decision.error is not None:
             log.trouble(row, decision.status.value, decision.error, step=name, cursor=cursor, wait=decision.wait)
+
+
+def _left(interrupt: Interrupt) -> Ending:
+    return Ending(reason=interrupt.reason, wait=interrupt.wait, rest=interrupt.rest)
 
 
 def _error_fields(error: BaseException | None) -> dict[str, str]:

@@ -10,17 +10,20 @@ from asgiref.sync import sync_to_async
 
 from .definition import check_definition
 from .errors import InvalidStepError, NotRunningError
+from .hooks import Hooks
 from .loading import register
+from .missing import MISSING
 from .step import Step
 
 if TYPE_CHECKING:
     from .models import Continuation
     from .policies import Policy
     from .sequence import Sequence
-    from .stopping import Stop, Stopping
+    from .stopping import Stopping
 
 P = ParamSpec("P")
 R = TypeVar("R")
+D = TypeVar("D")
 
 # Bodies of steps. Of a coroutine function the step's result is what it gives when awaited: the engine does that.
 _Async = Callable[[], Coroutine[Any, Any, R]]
@@ -66,7 +69,7 @@ class Configured(Generic[P]):
         return await sync_to_async(self.enqueue)(*args, **kwargs)
 
 
-class ContinuableJob:
+class ContinuableJob(Hooks):
     """A job made of steps, which can be interrupted between any two of them, and within them at checkpoints.
 
     Subclass it, define `perform`, and call `self.step` in it::
@@ -264,13 +267,36 @@ class ContinuableJob:
         """Why this execution should leave at its next checkpoint, or None. For loops that want to end by themselves."""
         return self._running()[1].reason()
 
-    def should_stop(self) -> bool | str | Stop | None:
-        """Override to *add* a reason to leave. Asked about once a second, and between steps.
+    @overload
+    def wait_for(self, name: str, *, timeout: float | dt.timedelta | None = ...) -> Any: ...
+    @overload
+    def wait_for(self, name: str, *, timeout: float | dt.timedelta | None = ..., default: D) -> Any | D: ...
+    def wait_for(self, name: str, *, timeout: float | dt.timedelta | None = None, default: Any = MISSING) -> Any:
+        """Rest, holding no worker, until somebody sends an event of this name, and return its payload.
 
-        Return something falsy to go on; True or a string, the reason, to leave and be resumed; or
-        `Stop(reason, wait=30)` to rest so many seconds first.
+        `continuation.send(name, payload)` sends it; one that came before is found. `timeout`: seconds or a timedelta,
+        after which this returns `default`, or raises `WaitTimeout` if none is given; None waits for ever. It is a step
+        like others: met in the same order, once, and later executions get the same answer.
         """
-        return None
+        from .rests import Wait
+
+        return self._running()[0].rest(Wait(name, timeout, default))
+
+    def wait_for_children(self, name: str = "children") -> list[Continuation]:
+        """Rest until all continuations that this one has enqueued have ended, and return them, oldest first.
+
+        However they ended: look at `status`, `result` and `error_message` of each. A step like `wait_for`.
+        """
+        from .rests import Children
+
+        children: list[Continuation] = self._running()[0].rest(Children(name))
+        return children
+
+    def sleep(self, name: str, duration: float | dt.timedelta) -> None:
+        """Rest for seconds or a timedelta, holding no worker. A step like `wait_for`."""
+        from .rests import Sleep
+
+        self._running()[0].rest(Sleep(name, duration))
 
     @property
     def continuation(self) -> Continuation:
@@ -321,7 +347,7 @@ class ContinuableJob:
         wait = cls.resume_wait
         return wait.total_seconds() if isinstance(wait, dt.timedelta) else float(wait)
 
-    def _bind(self, continuation: Continuation, sequence: Sequence, stopping: Stopping) -> None:
+    def _bind(self, continuation: Continuation, sequence: Sequence | None, stopping: Stopping | None) -> None:
         self._continuation, self._sequence, self._stopping = continuation, sequence, stopping
 
     def _run(self, name: Any, body: Callable[..., Any], *, start: Any, isolated: bool, atomic: bool) -> Any:

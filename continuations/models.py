@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from . import codec, transitions, upkeep
-from .delivery import deliver
+from .delivery import deliver, report_end
+from .errors import BusyError, InvalidStepError, TransitionError
+from .family import after_end, cancel_strays
 from .identifiers import rq_job_id, uuid7
 from .querysets import ContinuationQuerySet
-from .transitions import Status
+from .records import Event, Execution, StepRecord
+from .takeover import steps_are_free, take_steps
+from .transitions import CLAIMABLE, FINISHED, Status
+
+__all__ = ["Continuation", "Event", "Execution", "StepRecord"]
+
+# Seconds after which a request that an execution has not honoured can be forced.
+FORCE_AFTER = 300.0
+EVENT_NAME_LENGTH = 200
+
+# What a person who lets it go on forgives.
+_A_NEW_START: dict[str, Any] = {"crashes": 0, "errors": 0, "attempts_json": {}, "counted_resumptions": 0}
 
 
 class Continuation(models.Model):
@@ -31,8 +50,16 @@ class Continuation(models.Model):
     active_key = models.CharField(max_length=200, null=True, unique=True)  # noqa: DJ001
     # No constraint in the database: a child inserted in its parent's open block must not lock the parent's row.
     parent = models.ForeignKey(
-        "self", models.SET_NULL, null=True, related_name="children", verbose_name=_("parent"), db_constraint=False
+        "self",
+        models.SET_NULL,
+        null=True,
+        related_name="children",
+        verbose_name=_("parent"),
+        db_constraint=False,
+        db_index=False,
     )
+    # Id of the parent's step in which it was enqueued. Once that step was reset, it is a child of an earlier run.
+    parent_step = models.UUIDField(null=True)
 
     # Number of the delivery that may claim this row; 0 is the anchor.
     delivery = models.PositiveIntegerField(_("delivery"), default=0)
@@ -55,7 +82,7 @@ class Continuation(models.Model):
     reason = models.CharField(_("reason"), max_length=100, blank=True, default="")
 
     run_after = models.DateTimeField(_("run after"), null=True)
-    waiting_for = models.CharField(_("waiting for"), max_length=100, blank=True, default="")
+    waiting_for = models.CharField(_("waiting for"), max_length=200, blank=True, default="")
     request_by = models.CharField(_("requested by"), max_length=150, blank=True, default="")
     request_reason = models.CharField(_("reason of the request"), max_length=255, blank=True, default="")
     requested_at = models.DateTimeField(_("requested at"), null=True)
@@ -64,6 +91,9 @@ class Continuation(models.Model):
     error_class = models.CharField(_("error class"), max_length=255, blank=True, default="")
     error_message = models.TextField(_("error message"), blank=True, default="")
     error_traceback = models.TextField(_("traceback"), blank=True, default="")
+    # When and how on_success or on_failure failed; NULL if they did not.
+    follow_up_failed_at = models.DateTimeField(_("follow-up failed at"), null=True, db_index=True)
+    follow_up_error = models.TextField(_("error of the follow-up"), blank=True, default="")
 
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     enqueued_at = models.DateTimeField(_("enqueued at"), default=timezone.now)
@@ -81,6 +111,8 @@ class Continuation(models.Model):
             models.Index(fields=["status", "created_at"], name="continuation_status_created"),
             models.Index(fields=["created_at"], name="continuation_created"),
             models.Index(fields=["check_after"], name="continuation_check_after"),
+            # Children of a parent, and whether one of them has not ended.
+            models.Index(fields=["parent", "status"], name="continuation_parent_status"),
         ]
 
     def __str__(self) -> str:
@@ -112,28 +144,144 @@ class Continuation(models.Model):
         """No execution will follow unless a person retries."""
         return self.status in transitions.FINISHED
 
+    @property
+    def is_told_only(self) -> bool:
+        """It waits, and no time will end that by itself."""
+        return self.status == Status.WAITING and bool(self.waiting_for) and self.run_after is None
+
+    # The verbs. Each is one transaction; what is pushed is pushed once it commits.
+
+    def pause(self, *, by: str = "", reason: str = "", force: bool = False) -> None:
+        """Stop at the next checkpoint, or at once where nothing runs, until `resume()`. Progress is kept.
+
+        `by` and `reason` say who asked and why. `force` takes the continuation away from an execution that has not
+        stopped `FORCE_AFTER` seconds after it was asked; what it still does is written nowhere. Raises
+        `TransitionError` from a status that does not allow it, and `BusyError` if somebody else keeps it locked.
+        """
+        with self._changing():
+            if self.status == Status.RUNNING:
+                self._move(Status.PAUSING, "pause", **_request(by, reason))
+            else:
+                changes = self._taken_away("pause", Status.PAUSING, force=force)
+                self._move(Status.PAUSED, "pause", **_request(by, reason), **changes, reason="paused", check_after=None)
+
+    def resume(self, *, by: str = "", reason: str = "") -> None:
+        """Go on with what is paused, where it stood, or take back a request to pause.
+
+        What limits had been reached are counted anew. Raises `TransitionError` and `BusyError`.
+        """
+        with self._changing():
+            if self.status == Status.PAUSING:
+                self._move(Status.RUNNING, "resume", **_request(by, reason))
+                return
+            self._check(Status.ENQUEUED, "resume", frozenset({Status.PAUSED}))
+            # What was to start later still does.
+            run_after = None if self.executions else self.run_after
+            self.redeliver(**_request(by, reason), **_A_NEW_START, run_after=run_after)
+
+    def cancel(self, *, by: str = "", reason: str = "", force: bool = False) -> None:
+        """End it: at the next checkpoint, or at once where nothing runs. Its children are cancelled with it.
+
+        A run that comes to its end first has succeeded or failed. `by`, `reason`, `force` and errors as in `pause`.
+        """
+        with self._changing():
+            if self.status in (Status.RUNNING, Status.PAUSING):
+                self._move(Status.CANCELLING, "cancel", **_request(by, reason))
+                return
+            changes = self._taken_away("cancel", Status.CANCELLING, force=force)
+            changes |= {"finished_at": timezone.now(), "active_key": None, "check_after": upkeep.after_push()}
+            self._move(Status.CANCELLED, "cancel", **_request(by, reason), **changes, reason="cancelled")
+            transaction.on_commit(functools.partial(report_end, self), using=self._state.db, robust=True)
+            after_end(self)
+
     def retry(self, *, by: str = "", reason: str = "") -> None:
         """Run a failed continuation again. It carries on at the step and cursor where it failed.
 
-        `by` and `reason` say who asked and why. Raises `TransitionError` from any other status.
+        `by` and `reason` say who asked and why. Raises `TransitionError` from any other status, and `BusyError`.
         """
-        with transaction.atomic(using=self._state.db):
-            locked = self._locked()
-            transitions.check(
-                locked.status, Status.ENQUEUED, subject=str(self), verb="retry", sources=frozenset({Status.FAILED})
+        with self._changing():
+            self._check(Status.ENQUEUED, "retry", frozenset({Status.FAILED}))
+            self._reopen(**_request(by, reason))
+
+    def rerun_from(self, step: str, *, keep_cursor: bool = False, by: str = "", reason: str = "") -> None:
+        """Run again from `step` on. Earlier steps keep their results; this one and all after it are forgotten.
+
+        `keep_cursor`: let the step go on at its last cursor, as for rows that were added since. Events that the
+        forgotten steps waited for are forgotten too, and children they had enqueued are cancelled. Raises
+        `InvalidStepError` for a step that was never met, `TransitionError` unless it has ended or is paused, and
+        `BusyError`.
+        """
+        with self._changing():
+            self._check(Status.ENQUEUED, "rerun", FINISHED | {Status.PAUSED})
+            self._reset_steps(step, keep_cursor=keep_cursor)
+            self._reopen(**_request(by, reason), result_json=None)
+            transaction.on_commit(functools.partial(cancel_strays, self), using=self._state.db, robust=True)
+
+    def set_cursor(self, step: str, cursor: Any, *, by: str = "", reason: str = "") -> None:
+        """Move the cursor of the step in progress while nothing runs, for example past a row that cannot be done.
+
+        Raises `SerializationError` for a value that cannot be stored, `InvalidStepError` for a step that is not in
+        progress, `TransitionError` while an execution owns it or after its end, unless that was a failure.
+        """
+        text = codec.encode(cursor, what=f"cursor of step {step!r}")
+        with self._changing():
+            if self.status not in CLAIMABLE | {Status.PAUSED, Status.FAILED}:
+                raise TransitionError(f"{self} is {self.status}: cannot set a cursor. Pause it first.")
+            record = self._step_named(step)
+            if record.status != StepRecord.Status.RUNNING or record.kind != StepRecord.Kind.STEP:
+                raise InvalidStepError(f"{self}: step {step!r} is not in progress: to do it again, use rerun_from")
+            record.cursor_json, record.advanced = text, True
+            record.sequence += 1
+            record.save(using=self._state.db, update_fields=["cursor_json", "advanced", "sequence"])
+            self._write(**_request(by, reason))
+
+    def send(self, name: str, payload: Any = None) -> Event:
+        """Give it an event, which `wait_for(name)` returns. One that comes early is kept; the first of a name wins.
+
+        Returns the event that counts, which is another's if that came first. Raises `SerializationError` for a
+        payload that cannot be stored, `TransitionError` after the end, unless that was a failure.
+        """
+        text = codec.encode(payload, what=f"payload of event {name!r}")
+        if not isinstance(name, str) or not name.strip() or len(name) > EVENT_NAME_LENGTH:
+            raise ValueError(f"{name!r:.300} is no name of an event: expected 1 to {EVENT_NAME_LENGTH} characters")
+        with self._changing():
+            if self.status in FINISHED - {Status.FAILED}:
+                raise TransitionError(f"{self} is {self.status}: nothing will wait for event {name!r} any more.")
+            event, is_first = Event.objects.using(self._state.db).get_or_create(
+                continuation=self, name=name, defaults={"payload_json": text}
             )
-            self._redeliver(
-                locked,
-                finished_at=None,
-                crashes=0,
-                errors=0,
-                attempts_json={},
-                counted_resumptions=0,
-                anchor_open=True,
-                request_by=str(by)[:150],
-                request_reason=str(reason)[:255],
-                requested_at=timezone.now(),
-            )
+            if is_first and self.status == Status.WAITING and self.waiting_for == name:
+                self.redeliver()
+        return event
+
+    async def asend(self, name: str, payload: Any = None) -> Event:
+        """`send`, for async code."""
+        return await sync_to_async(self.send)(name, payload)
+
+    def follow_up(self) -> None:
+        """Run the `on_success` that failed again, here and now. What it raises comes out, and nothing of it is kept.
+
+        Raises `TransitionError` unless it succeeded and its follow-up failed.
+        """
+        # By name, as a delivery names its runner: the models know nothing of running.
+        run: Callable[[Continuation], None] = import_string("continuations.followup.run_again")
+        run(self)
+
+    # For the engine
+
+    def redeliver(self, **changes: Any) -> None:
+        """Make the row, which is locked, enqueued under the next delivery number, and push that on commit."""
+        run_after = changes.pop("run_after", None)
+        self._write(
+            status=Status.ENQUEUED,
+            delivery=self.delivery + 1,
+            enqueued_at=timezone.now(),
+            run_after=run_after,
+            waiting_for="",
+            check_after=upkeep.after_push(run_after),
+            **changes,
+        )
+        deliver(self)
 
     def rest_again(self) -> None:
         """A delivery came before the row is due: send another at the right time, under the next number."""
@@ -145,150 +293,68 @@ class Continuation(models.Model):
             if matched.update(delivery=self.delivery, check_after=upkeep.after_push(self.run_after)):
                 deliver(self)
 
-    def _locked(self) -> Continuation:
-        """This row as it is now, locked until the transaction ends. Never waits for an open block."""
-        return Continuation.objects.using(self._state.db).select_for_update().get(pk=self.pk)
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """A transaction in which this row is locked, and this object is as the row is now."""
+        with transaction.atomic(using=self._state.db):
+            locked = Continuation.objects.using(self._state.db).lock(self.pk)
+            for field in self._meta.concrete_fields:
+                setattr(self, field.attname, getattr(locked, field.attname))
+            yield
 
-    def _redeliver(self, locked: Continuation, **changes: Any) -> None:
-        """Make the row enqueued under the next delivery number, and push that on commit."""
-        changes |= {
-            "status": Status.ENQUEUED,
-            "delivery": locked.delivery + 1,
-            "enqueued_at": timezone.now(),
-            "run_after": None,
-            "check_after": upkeep.after_push(),
-        }
+    def _check(self, target: transitions.Status, verb: str, sources: frozenset[transitions.Status]) -> None:
+        transitions.check(self.status, target, subject=str(self), verb=verb, sources=sources)
+
+    def _move(self, target: transitions.Status, verb: str, **changes: Any) -> None:
+        transitions.check(self.status, target, subject=str(self), verb=verb)
+        self._write(status=target, **changes)
+
+    def _write(self, **changes: Any) -> None:
         for name, value in changes.items():
             setattr(self, name, value)
-        self.save(update_fields=list(changes))
-        deliver(self)
+        Continuation.objects.using(self._state.db).filter(pk=self.pk).update(**changes)
+
+    def _reopen(self, **changes: Any) -> None:
+        """Go on after the end, as if it had been paused there."""
+        ended = {"finished_at": None, "anchor_open": True, "follow_up_failed_at": None, "follow_up_error": ""}
+        self.redeliver(**ended, **_A_NEW_START, **changes)
+
+    def _taken_away(self, verb: str, asked: transitions.Status, *, force: bool) -> dict[str, Any]:
+        """Changes that leave the row to nobody, if its execution was `asked` before. Raises if that may still stop."""
+        if self.status != asked:
+            return {}
+        waited = timezone.now() - (self.requested_at or self.created_at)
+        if not force or waited < dt.timedelta(seconds=FORCE_AFTER):
+            raise TransitionError(
+                f"{self} is {self.status}: cannot {verb} it twice. {FORCE_AFTER:.0f} s after the request force=True "
+                f"takes it away from its execution; it was made {waited.total_seconds():.0f} s ago."
+            )
+        if not steps_are_free(self):
+            raise BusyError(f"{self}: its execution is in a transaction just now; try again")
+        owner = Execution.objects.using(self._state.db).filter(id=self.owner).first() if self.owner else None
+        take_steps(self, owner, None).bury(outcome="abandoned", reason="forced")
+        # Its delivery must not claim it again.
+        return {"owner": None, "delivery": self.delivery + 1}
+
+    def _step_named(self, name: str) -> StepRecord:
+        records = {record.name: record for record in self.steps.using(self._state.db)}
+        if name not in records:
+            names = ", ".join(map(repr, records)) or "none"
+            raise InvalidStepError(f"{self} has no step {name!r}; its steps: {names}")
+        return records[name]
+
+    def _reset_steps(self, name: str, *, keep_cursor: bool) -> None:
+        record = self._step_named(name)
+        reset = self.steps.using(self._state.db).filter(position__gte=record.position)
+        waited = reset.filter(kind=StepRecord.Kind.EVENT).values_list("name", flat=True)
+        Event.objects.using(self._state.db).filter(continuation=self, name__in=list(waited)).delete()
+        if keep_cursor and record.kind == StepRecord.Kind.STEP:
+            reset = reset.exclude(pk=record.pk)
+            self.steps.using(self._state.db).filter(pk=record.pk).update(
+                status=StepRecord.Status.RUNNING, result_json=None, finished_at=None, sequence=record.sequence + 1
+            )
+        reset.delete()
 
 
-class StepRecord(models.Model):
-    """A step that was met: its cursor while it runs, its result once it is completed.
-
-    The primary key is made in Python and there is no index on what a beat writes, so a beat is one UPDATE by primary
-    key that PostgreSQL does in place.
-    """
-
-    class Status(models.TextChoices):
-        RUNNING = "running", _("running")
-        COMPLETED = "completed", _("completed")
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    continuation = models.ForeignKey(Continuation, models.CASCADE, related_name="steps", verbose_name=_("continuation"))
-    position = models.PositiveIntegerField(_("position"))
-    name = models.CharField(_("name"), max_length=200)
-    status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.RUNNING)
-    cursor_json = models.TextField(_("cursor"), db_column="cursor", null=True)  # noqa: DJ001
-    result_json = models.TextField(_("result"), db_column="result", null=True)  # noqa: DJ001
-    attributes_json = models.TextField(_("attributes"), db_column="attributes", null=True)  # noqa: DJ001
-    # The cursor has left its start.
-    advanced = models.BooleanField(default=False)
-    processed = models.PositiveBigIntegerField(_("processed"), default=0)
-    total = models.PositiveBigIntegerField(_("total"), null=True)
-    # Raised by every write; a write that expects another number matches nothing.
-    sequence = models.PositiveBigIntegerField(default=1)
-    # Id of the execution that may write this row.
-    execution = models.UUIDField(null=True)
-    heartbeat_at = models.DateTimeField(_("last beat"), default=timezone.now)
-    started_at = models.DateTimeField(_("started at"), default=timezone.now)
-    finished_at = models.DateTimeField(_("finished at"), null=True)
-
-    class Meta:
-        verbose_name = _("step")
-        verbose_name_plural = _("steps")
-        default_permissions = ()
-        ordering = ["position"]
-        constraints = [
-            models.UniqueConstraint(fields=["continuation", "name"], name="steprecord_name_unique"),
-            models.UniqueConstraint(fields=["continuation", "position"], name="steprecord_position_unique"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def cursor(self) -> Any:
-        """The stored cursor. Raises `DeserializationError`."""
-        return codec.decode(self.cursor_json, what=f"cursor of step {self.name!r}")
-
-    @property
-    def result(self) -> Any:
-        """What the completed step returned. Raises `DeserializationError`."""
-        return codec.decode(self.result_json, what=f"result of step {self.name!r}")
-
-
-class Execution(models.Model):
-    """One run of a continuation on a worker, from claim to outcome."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    continuation = models.ForeignKey(
-        Continuation, models.CASCADE, related_name="execution_records", verbose_name=_("continuation")
-    )
-    number = models.PositiveIntegerField(_("number"))
-    worker = models.CharField(_("worker"), max_length=255, blank=True, default="")
-    host = models.CharField(_("host"), max_length=255, blank=True, default="")
-    pid = models.PositiveIntegerField(_("process"), null=True)
-    # Kernel boot and pid namespace: a pid proves death only there.
-    boot = models.CharField(max_length=80, blank=True, default="")
-    rq_job_id = models.CharField(_("RQ job"), max_length=80, blank=True, default="")
-    rq_execution_id = models.CharField(_("RQ execution"), max_length=80, blank=True, default="")
-    # Seconds; 0 under a worker that gives no lease.
-    lease = models.FloatField(default=0)
-    database_session = models.CharField(max_length=64, blank=True, default="")
-    started_at = models.DateTimeField(_("started at"), default=timezone.now)
-    finished_at = models.DateTimeField(_("finished at"), null=True)
-    outcome = models.CharField(_("outcome"), max_length=12, blank=True, default="")
-    reason = models.CharField(_("reason"), max_length=100, blank=True, default="")
-    # Where it was when it ended.
-    step = models.CharField(_("step"), max_length=200, blank=True, default="")
-    # Steps that were completed when it began.
-    completed_before = models.PositiveIntegerField(default=0)
-    cursor_before_json = models.TextField(_("cursor before"), db_column="cursor_before", null=True)  # noqa: DJ001
-    cursor_after_json = models.TextField(_("cursor after"), db_column="cursor_after", null=True)  # noqa: DJ001
-    error_class = models.CharField(_("error class"), max_length=255, blank=True, default="")
-    error_message = models.TextField(_("error message"), blank=True, default="")
-
-    class Meta:
-        verbose_name = _("execution")
-        verbose_name_plural = _("executions")
-        default_permissions = ()
-        ordering = ["number"]
-        constraints = [
-            models.UniqueConstraint(fields=["continuation", "number"], name="execution_number_unique"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.number}"
-
-    @property
-    def cursor_before(self) -> Any:
-        """Cursor of the step in progress when this execution began. Raises `DeserializationError`."""
-        return codec.decode(self.cursor_before_json)
-
-    @property
-    def cursor_after(self) -> Any:
-        """Cursor of the step in progress when this execution ended. Raises `DeserializationError`."""
-        return codec.decode(self.cursor_after_json)
-
-
-class Event(models.Model):
-    """Something sent to a continuation by name. The first of a name wins."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    continuation = models.ForeignKey(Continuation, models.CASCADE, related_name="events")
-    name = models.CharField(_("name"), max_length=200)
-    payload_json = models.TextField(_("payload"), db_column="payload", null=True)  # noqa: DJ001
-    sent_at = models.DateTimeField(_("sent at"), default=timezone.now)
-
-    class Meta:
-        verbose_name = _("event")
-        verbose_name_plural = _("events")
-        default_permissions = ()
-        constraints = [
-            models.UniqueConstraint(fields=["continuation", "name"], name="event_name_unique"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
+def _request(by: str, reason: str) -> dict[str, Any]:
+    return {"request_by": str(by)[:150], "request_reason": str(reason)[:255], "requested_at": timezone.now()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import ContinuationError, NoProgressError, ResumeLimitError
@@ -12,6 +12,7 @@ from .transitions import Status
 if TYPE_CHECKING:
     from .job import ContinuableJob
     from .models import Continuation
+    from .rests import Rest
 
 # Seconds: first back-off of an error that is resumed, and where its doubling ends.
 BACKOFF_FIRST = 5.0
@@ -30,6 +31,8 @@ class Ending:
     result: Any = None
     reason: str | None = None
     wait: float | None = None
+    # What it waits for, if it left for that.
+    rest: Rest | None = None
     error: BaseException | None = None
     # The error was raised into the job from outside (time-out, shutdown); this says by whom, as a reason.
     forced: str | None = None
@@ -53,6 +56,7 @@ class Decision:
     status: Status
     reason: str = ""
     wait: float = 0.0
+    rest: Rest | None = None
     error: Exception | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
@@ -74,7 +78,10 @@ def _outcome(job_class: type[ContinuableJob], row: Continuation, ending: Ending,
     if ending.forced is not None and situation.advanced:
         return _interruption(job_class, row, ending.forced, None, situation)
     if ending.reason is not None:
-        return _interruption(job_class, row, ending.reason, ending.wait, situation)
+        decision = _interruption(job_class, row, ending.reason, ending.wait, situation)
+        if ending.rest is None:
+            return decision
+        return replace(decision, status=Status.WAITING, wait=ending.wait or 0.0, rest=ending.rest)
     if ending.error is not None and not isinstance(ending.error, Exception):
         return _failure(_without_progress(ending, ending.error, situation))
     if ending.error is not None:

@@ -81,10 +81,12 @@ class Progress:
         new.attributes_json = attributes.dump(self.job)
         names = (
             "name",
+            "kind",
             "cursor_json",
             "attributes_json",
             "processed",
             "total",
+            "busy_seconds",
             "sequence",
             "started_at",
             "heartbeat_at",
@@ -123,15 +125,17 @@ class Progress:
         """Write where the step stands as the execution ends. False: superseded."""
         return self._write(step, want_status=False) is not None
 
-    def complete(self, step: Step, result_json: str | None) -> bool:
-        """Mark the step completed. False: superseded."""
+    def complete(
+        self, step: Step, result_json: str | None, ended: StepRecord.Status = StepRecord.Status.COMPLETED
+    ) -> bool:
+        """Mark the step completed, or timed out. False: superseded."""
         record = step.record
         record.result_json = result_json
         record.finished_at = timezone.now()
-        self._status = self._write(step, completed=True)
+        self._status = self._write(step, ended)
         if self._status is None:
             return False
-        record.status = StepRecord.Status.COMPLETED
+        record.status = ended
         return True
 
     def has_committed(self, step: Step, error: BaseException) -> bool:
@@ -191,12 +195,12 @@ class Progress:
         name = None if self.step is None else self.step.name
         log.warning(self.continuation, message if name is None else f"step {name!r} {message}", step=name)
 
-    def _write(self, step: Step, *, completed: bool = False, want_status: bool = True) -> str | None:
+    def _write(self, step: Step, ended: StepRecord.Status | None = None, *, want_status: bool = True) -> str | None:
         record = step.record
         step.fill_record()
         record.attributes_json = attributes.dump(self.job)
         record.heartbeat_at = timezone.now()
-        status = self._execute(*self._sql.update(record, completed=completed), want_status=want_status)
+        status = self._execute(*self._sql.update(record, ended), want_status=want_status)
         if status is None:
             status = self._examine(step)
         else:

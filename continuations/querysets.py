@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
-from django.db.models import Q
+from asgiref.sync import sync_to_async
+from django.db import connections, models
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from .transitions import CLAIMABLE, FINISHED
+from .errors import BusyError, ContinuationError
+from .records import StepRecord
+from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Callable
 
-    from .models import Continuation  # noqa: F401 - names the queryset's model
+    from .models import Continuation
     from .recovery import Recovered
+
+# Seconds for which a verb waits for somebody else who changes the same continuation.
+LOCK_PATIENCE = 2.0
+# Continuations that a verb on a queryset changes at most, unless it is told another number.
+LIMIT = 1000
+# Seconds without a sign of life of the step in progress, or since a request, after which a person should look.
+SILENCE = dt.timedelta(minutes=10)
+UNHEEDED = dt.timedelta(minutes=5)
+
+
+@dataclass
+class Changed:
+    """What a verb on a queryset did, row by row."""
+
+    changed: list[Continuation] = field(default_factory=list)
+    # Those whose status did not allow it, or which somebody else kept locked, each with the error.
+    refused: list[tuple[Continuation, ContinuationError]] = field(default_factory=list)
+    # There were more than the limit; call it again for the rest.
+    more: bool = False
 
 
 class ContinuationQuerySet(models.QuerySet["Continuation"]):
@@ -31,6 +58,92 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     def waiting_to_run(self) -> ContinuationQuerySet:
         """Those that a worker will claim, due or not, oldest first."""
         return self.filter(status__in=CLAIMABLE).order_by("created_at", "pk")
+
+    def needing_attention(self) -> ContinuationQuerySet:
+        """Those a person should look at: failed, follow-up failed, silent while running, or deaf to a request."""
+        now = timezone.now()
+        silent = StepRecord.objects.using(self.db).filter(
+            continuation=OuterRef("pk"), status=StepRecord.Status.RUNNING, heartbeat_at__lt=now - SILENCE
+        )
+        return self.filter(
+            Q(status=Status.FAILED)
+            | Q(follow_up_failed_at__isnull=False)
+            | Q(status__in=(Status.PAUSING, Status.CANCELLING), requested_at__lt=now - UNHEEDED)
+            | Q(Exists(silent), status__in=OWNED)
+        )
+
+    def pause(self, *, by: str = "", reason: str = "", force: bool = False, limit: int = LIMIT) -> Changed:
+        """`pause()` for each, in a transaction of its own, oldest first."""
+        return self._each(lambda row: row.pause(by=by, reason=reason, force=force), limit)
+
+    def resume(self, *, by: str = "", reason: str = "", limit: int = LIMIT) -> Changed:
+        """`resume()` for each, in a transaction of its own, oldest first."""
+        return self._each(lambda row: row.resume(by=by, reason=reason), limit)
+
+    def cancel(self, *, by: str = "", reason: str = "", force: bool = False, limit: int = LIMIT) -> Changed:
+        """`cancel()` for each, in a transaction of its own, oldest first."""
+        return self._each(lambda row: row.cancel(by=by, reason=reason, force=force), limit)
+
+    def retry(self, *, by: str = "", reason: str = "", limit: int = LIMIT) -> Changed:
+        """`retry()` for each, in a transaction of its own, oldest first."""
+        return self._each(lambda row: row.retry(by=by, reason=reason), limit)
+
+    def rerun_from(
+        self, step: str, *, keep_cursor: bool = False, by: str = "", reason: str = "", limit: int = LIMIT
+    ) -> Changed:
+        """`rerun_from()` for each, in a transaction of its own, oldest first."""
+        return self._each(lambda row: row.rerun_from(step, keep_cursor=keep_cursor, by=by, reason=reason), limit)
+
+    def send(self, name: str, payload: Any = None, *, key: str | None = None, limit: int = LIMIT) -> Changed:
+        """`send()` to each; with `key`, to the unfinished one of that key, as a webhook does.
+
+        Raises `Continuation.DoesNotExist` if there is no unfinished one of that key.
+        """
+        if key is None:
+            return self._each(lambda row: row.send(name, payload), limit)
+        row = self.filter(active_key=key).first()
+        if row is None:
+            raise self.model.DoesNotExist(f"no unfinished continuation has the key {key!r}, so event {name!r} is lost")
+        row.send(name, payload)
+        return Changed([row])
+
+    async def asend(self, name: str, payload: Any = None, *, key: str | None = None, limit: int = LIMIT) -> Changed:
+        """`send`, for async code."""
+        return await sync_to_async(self.send)(name, payload, key=key, limit=limit)
+
+    def lock(self, pk: uuid.UUID) -> Continuation:
+        """The row, locked for the rest of the transaction. Waits a moment at most, and never in the database.
+
+        Raises `BusyError` if somebody else keeps it locked, and `Continuation.DoesNotExist`.
+        """
+        features = connections[self.db].features
+        locking = self.select_for_update(
+            skip_locked=features.has_select_for_update_skip_locked,
+            # Rows that refer to this one are inserted by open blocks, which must not keep verbs waiting.
+            no_key=features.has_select_for_no_key_update,
+        ).filter(pk=pk)
+        end = time.monotonic() + LOCK_PATIENCE
+        while (row := locking.first()) is None:
+            if not self.filter(pk=pk).exists():
+                raise self.model.DoesNotExist(f"there is no continuation {pk}")
+            if time.monotonic() > end:
+                raise BusyError(f"continuation {pk} is being changed by somebody else just now; try again")
+            time.sleep(0.02)
+        return row
+
+    def _each(self, verb: Callable[[Continuation], object], limit: int) -> Changed:
+        rows = self if self.query.is_sliced else self.order_by("created_at", "pk")
+        # The verbs read what they need under the row's lock.
+        chosen = list(rows.only("pk", "job_path")[: limit + 1])
+        done = Changed(more=len(chosen) > limit)
+        for row in chosen[:limit]:
+            try:
+                verb(row)
+            except ContinuationError as error:
+                done.refused.append((row, error))
+            else:
+                done.changed.append(row)
+        return done
 
     def recover(self, *, limit: int = 200, dry_run: bool = False) -> list[Recovered]:
         """Put back what was lost, of all continuations: see `continuations.recovery.recover`."""

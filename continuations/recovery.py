@@ -19,11 +19,12 @@ from rq.utils import as_text
 from . import upkeep
 from .conf import database
 from .delivery import backend, queue_named
+from .family import after_end, cancel_children, children_of_this_run, waits_for_children, wake_parent
 from .identifiers import rq_job_id
 from .liveness import LEASE, any_alive, proof_of_death, remembers_since
 from .models import Continuation, Execution, StepRecord
 from .sessions import end_session
-from .takeover import take_steps
+from .takeover import steps_are_free, take_steps
 from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _recover(*, limit: int, dry_run: bool, keep: Callable[[], object]) -> list[R
     recovered: list[Recovered] = []
     waiting: list[Any] = []
     taken: list[Any] = []
+    settled: list[Any] = []
     remembered: dict[int, float] = {}
     for row in rows:
         if row.queue_name not in get_queues_map():
@@ -107,8 +109,8 @@ def _recover(*, limit: int, dry_run: bool, keep: Callable[[], object]) -> list[R
             logger.info("%s%s", "would have: " if dry_run else "", found)
             recovered.append(found)
         elif row.status not in OWNED:
-            (taken if patient.is_taken else waiting).append(row.pk)
-    for pks, again in ((waiting, upkeep.again()), (taken, upkeep.soon())):
+            (taken if patient.is_taken else settled if patient.is_settled else waiting).append(row.pk)
+    for pks, again in ((waiting, upkeep.again()), (taken, upkeep.soon()), (settled, None)):
         if pks and not dry_run:
             Continuation.objects.using(alias).filter(pk__in=pks, check_after__lte=now).update(check_after=again)
     return recovered
@@ -125,18 +127,34 @@ class _Patient:
         self._alias = row._state.db or "default"
         # A worker has taken its delivery and not claimed it yet: a matter of milliseconds, if it lives.
         self.is_taken = False
+        # Nothing will have to be done with it any more.
+        self.is_settled = False
 
     def treat(self, *, dry_run: bool) -> Recovered | None:
         """Do what is to be done; None if nothing is."""
         row = self._row
         if row.status in OWNED:
             return self._treat_owned(dry_run=dry_run)
+        if row.is_told_only:
+            return self._treat_waiting(dry_run=dry_run)
         if row.status in CLAIMABLE:
             why = self._why_undelivered()
             return None if why is None else self._redeliver(why, dry_run=dry_run)
         if row.status in FINISHED and row.anchor_open:
             return self._report(dry_run=dry_run)
+        if row.status == Status.CANCELLED and not dry_run and cancel_children(row):
+            return Recovered(row, "its children cancelled", "it was cancelled")
+        self.is_settled = True
         return None
+
+    def _treat_waiting(self, *, dry_run: bool) -> Recovered | None:
+        """The child that ended last may have died before it could say so."""
+        row = self._row
+        if not waits_for_children(row) or children_of_this_run(row).active().exists():
+            return None
+        if not dry_run:
+            wake_parent(Continuation, self._alias, row.pk)
+        return Recovered(row, "woken", "all its children have ended")
 
     def _treat_owned(self, *, dry_run: bool) -> Recovered | None:
         owner = Execution.objects.using(self._alias).filter(pk=self._row.owner).first() if self._row.owner else None
@@ -200,11 +218,14 @@ class _Patient:
                 row = self._lock()
                 if row is None:
                     return None
-                if not self._steps_are_free(row):
+                if not steps_are_free(row):
                     return self._end_session(owner, why)
                 left = take_steps(row, owner, None)
                 left.bury()
                 counts = left.crash_counts()
+                if row.status == Status.RUNNING and self._was_stopped(owner):
+                    self._settle(row, {"status": Status.CANCELLED, "reason": "cancelled"})
+                    return Recovered(row, "cancelled", "RQ was told to stop its job")
                 if row.status == Status.RUNNING:
                     self._push(row, owner, status=Status.INTERRUPTED, **counts)
                     return Recovered(row, "taken over", why)
@@ -216,10 +237,17 @@ class _Patient:
             logger.warning("%s: not taken over (%s)", self._row, error)
             return None
 
+    def _was_stopped(self, owner: Execution) -> bool:
+        """RQ's stop command ended its process: for RQ the job has ended, and no retry follows."""
+        status = self._connection.hget(Job.key_for(owner.rq_job_id), "status") if owner.rq_job_id else None
+        return status is not None and as_text(status) == JobStatus.STOPPED
+
     def _settle(self, row: Continuation, changes: dict[str, Any]) -> None:
         if changes["status"] == Status.CANCELLED:
             changes |= {"finished_at": timezone.now(), "active_key": None, "check_after": timezone.now()}
         Continuation.objects.using(self._alias).filter(pk=row.pk).update(owner=None, **changes)
+        row.status = changes["status"]
+        after_end(row)
 
     def _report(self, *, dry_run: bool) -> Recovered:
         """RQ has not been told of the end: let the anchor tell."""
@@ -238,14 +266,6 @@ class _Patient:
             .first()
         )
         return locked
-
-    def _steps_are_free(self, row: Continuation) -> bool:
-        """Whether no open block of the dead owner holds the step in progress."""
-        features = connections[self._alias].features
-        if not features.has_select_for_update_skip_locked:
-            return True
-        steps = StepRecord.objects.using(self._alias).filter(continuation=row, status=StepRecord.Status.RUNNING)
-        return len(steps.select_for_update(skip_locked=True)) == steps.count()
 
     def _push(self, row: Continuation, dead: Execution | None, **changes: Any) -> None:
         """Make the row claimable under the next number, and push that in place of the old one on commit."""

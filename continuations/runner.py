@@ -113,12 +113,15 @@ class _Answer:
     def _end(self, row: Continuation, error: BaseException | None) -> Any:
         from .delivery import report_end
         from .models import Continuation
+        from .transitions import Status
 
         if self._number:
             if row.anchor_open:
                 report_end(row)
         elif row.anchor_open:
-            Continuation.objects.using(row._state.db).filter(pk=row.pk).update(anchor_open=False, check_after=None)
+            # Recovery still looks whether a cancelled one has left children.
+            later = {} if row.status == Status.CANCELLED else {"check_after": None}
+            Continuation.objects.using(row._state.db).filter(pk=row.pk).update(anchor_open=False, **later)
         try:
             return _report(row, error)
         except BaseException:

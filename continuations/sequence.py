@@ -7,14 +7,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
+from django.utils import timezone
 
 from . import codec, log
-from .errors import CheckpointError, InvalidStepError
-from .models import StepRecord
+from .errors import CheckpointError, InvalidStepError, WaitTimeout
+from .missing import MISSING
+from .outages import insistently
+from .records import StepRecord
 from .step import OwnBlock, Step
 
 if TYPE_CHECKING:
     from .progress import Progress
+    from .rests import Rest
     from .stopping import Stopping
 
 NAME_LENGTH = 200
@@ -23,10 +27,16 @@ NAME_LENGTH = 200
 class Sequence:
     """Runs steps that are new, resumes the one in progress, skips those completed, and refuses what does not fit."""
 
-    def __init__(self, progress: Progress, stopping: Stopping, records: list[StepRecord]) -> None:
+    def __init__(
+        self, progress: Progress, stopping: Stopping, records: list[StepRecord], *, rest_is_over: bool = False
+    ) -> None:
         self._progress = progress
         self._stopping = stopping
-        self.completed = [record for record in records if record.status == StepRecord.Status.COMPLETED]
+        # The time until which the step in progress rests has come, as far as the claim knew.
+        self._rest_is_over = rest_is_over
+        # A step whose wait timed out, until the job goes on with another one.
+        self.timed_out: Step | None = None
+        self.completed = [record for record in records if record.status != StepRecord.Status.RUNNING]
         running = [record for record in records if record.status == StepRecord.Status.RUNNING]
         self.in_progress: StepRecord | None = running[0] if running else None
         self.met: list[str] = []
@@ -55,34 +65,91 @@ class Sequence:
 
     def run(self, name: Any, body: Callable[..., Any], *, start: Any, isolated: bool, atomic: bool) -> Any:
         """Meet the step `name`: run, resume or skip it, and give its result."""
-        self._check_name(name)
-        self._stopping.insist()
-        self._check_block(name)
-        position = len(self.met)
-        if position < len(self.completed):
-            return self._skip(name, self.completed[position])
-        self._check_place(name)
+        record = self._meet(name, StepRecord.Kind.STEP)
+        if record is not None:
+            return record.result
         call = _caller(name, body)
         if atomic and start is not None:
             raise TypeError(f"step {name!r}: atomic=True is for steps without a cursor; leave out start=")
         self._checkpoint_before(isolated=isolated)
-        self.met.append(name)
-        step = self._begin(name, position, start)
+        step = self._begin(name, StepRecord.Kind.STEP, start)
         step.is_coroutine = inspect.iscoroutinefunction(body)
         result = self._perform(step, call, atomic=atomic)
         self._isolated_ran = isolated
         return result
 
+    def rest(self, rest: Rest) -> Any:
+        """Meet a rest, which is a step too: leave until it is due or told, or give its answer."""
+        continuation = self._progress.continuation
+        record = self._meet(rest.name, rest.kind)
+        if record is not None:
+            return rest.answer(continuation, record)
+        self._checkpoint_before(isolated=False)
+        step = self._begin(rest.name, rest.kind, rest.until())
+        with self._progress.hold():
+            if step.resumed and step.cursor is None:
+                # It timed out, that failed the job, and somebody lets it try again.
+                step.begin_again(rest.until())
+            rest.due = step.cursor
+            found = insistently(self._progress.alias, lambda: rest.look(continuation))
+            if found is MISSING and rest.due is None:
+                self._stopping.leave("waiting", rest=rest)
+            if found is MISSING and not (step.resumed and self._rest_is_over) and rest.due > timezone.now():
+                self._stopping.leave("waiting", (rest.due - timezone.now()).total_seconds(), rest)
+            if found is MISSING and rest.kind is StepRecord.Kind.EVENT:
+                return self._time_out(step, rest)
+            self._end_rest(step, None if found is MISSING else found, StepRecord.Status.COMPLETED)
+        return rest.answer(continuation, step.record)
+
+    def _time_out(self, step: Step, rest: Rest) -> Any:
+        step.record.status = StepRecord.Status.TIMED_OUT
+        try:
+            answer = rest.answer(self._progress.continuation, step.record)
+        except WaitTimeout:
+            # Only once the job goes on with it is the step done with. If it fails the job, a retry waits again.
+            self.timed_out = step
+            raise
+        finally:
+            step.record.status = StepRecord.Status.RUNNING
+        self._end_rest(step, None, StepRecord.Status.TIMED_OUT)
+        return answer
+
+    def _end_rest(self, step: Step, result_json: str | None, ended: StepRecord.Status) -> None:
+        if not self._progress.complete(step, result_json, ended):
+            self._stopping.leave("superseded")
+        self._note_completed(step)
+        log.boundary("completed", self._progress.continuation, step=step.name, cursor=step.cursor)
+
+    def _settle_time_out(self) -> None:
+        """The job has caught the `WaitTimeout` and goes on."""
+        step, self.timed_out = self.timed_out, None
+        if step is not None:
+            with self._progress.hold():
+                self._end_rest(step, None, StepRecord.Status.TIMED_OUT)
+
     def finish(self) -> None:
         """`perform` returned. Raise `InvalidStepError` if the step in progress was never met."""
+        self._settle_time_out()
         if self.in_progress is not None and self.in_progress.name not in self.met:
             raise InvalidStepError(
                 f"perform returned, but step {self.in_progress.name!r} is in progress "
                 f"(cursor {self.in_progress.cursor!r}) and was not met; steps met: {_names(self.met)}"
             )
 
-    def _skip(self, name: str, record: StepRecord) -> Any:
-        if record.name != name:
+    def _meet(self, name: Any, kind: StepRecord.Kind) -> StepRecord | None:
+        """Check what can be checked before anything runs. Gives the record of a step that is completed."""
+        self._check_name(name)
+        self._stopping.insist()
+        self._settle_time_out()
+        self._check_block(name)
+        position = len(self.met)
+        if position < len(self.completed):
+            return self._skip(name, kind, self.completed[position])
+        self._check_place(name, kind)
+        return None
+
+    def _skip(self, name: str, kind: StepRecord.Kind, record: StepRecord) -> StepRecord:
+        if (record.name, record.kind) != (name, kind):
             raise InvalidStepError(
                 f"step {name!r} was met where step {record.name!r} was completed before; the order of completed "
                 f"steps cannot change: {_names(each.name for each in self.completed)}"
@@ -90,7 +157,7 @@ class Sequence:
         self.met.append(name)
         self.skipped.append(name)
         log.boundary("skipped", self._progress.continuation, step=name)
-        return record.result
+        return record
 
     def _checkpoint_before(self, *, isolated: bool) -> None:
         if not self.advanced:
@@ -99,17 +166,23 @@ class Sequence:
         if isolated or self._isolated_ran:
             self._stopping.leave("isolating")
 
-    def _begin(self, name: str, position: int, start: Any) -> Step:
+    def _begin(self, name: str, kind: StepRecord.Kind, start: Any) -> Step:
         with self._progress.hold():
-            return self._begin_held(name, position, start)
+            return self._begin_held(name, kind, start)
 
-    def _begin_held(self, name: str, position: int, start: Any) -> Step:
+    def _begin_held(self, name: str, kind: StepRecord.Kind, start: Any) -> Step:
         record, progress = self.in_progress, self._progress
-        resumed = record is not None and record.name == name
+        position = len(self.met)
+        self.met.append(name)
+        resumed = record is not None and (record.name, record.kind) == (name, kind)
         if record is None or not resumed:
             start_json = codec.encode(start, what=f"start of step {name!r}")
             fresh = StepRecord(
-                continuation_id=progress.continuation.pk, position=position, name=name, cursor_json=start_json
+                continuation_id=progress.continuation.pk,
+                position=position,
+                name=name,
+                kind=kind,
+                cursor_json=start_json,
             )
             # A step that never advanced gives way to one of another name.
             ours = progress.start(fresh) if record is None else progress.replace(record, fresh)
@@ -185,14 +258,15 @@ class Sequence:
                 "transaction.atomic off `perform`, and use step.atomic() or atomic=True inside"
             )
 
-    def _check_place(self, name: str) -> None:
+    def _check_place(self, name: str, kind: StepRecord.Kind) -> None:
         if name in (record.name for record in self.completed):
             raise InvalidStepError(
                 f"step {name!r} was completed before, at another position; completed steps: "
                 f"{_names(record.name for record in self.completed)}"
             )
         record = self.in_progress
-        if record is not None and record.name != name and (record.advanced or record.name in self.met):
+        is_other = record is not None and (record.name, record.kind) != (name, kind)
+        if record is not None and is_other and (record.advanced or record.name in self.met):
             raise InvalidStepError(
                 f"step {name!r} was met, but step {record.name!r} is in progress at cursor {record.cursor!r} "
                 "and has to be resumed first"

@@ -18,7 +18,7 @@ RETURNING = frozenset({"postgresql", "sqlite"})
 class Statements:
     """The two hot statements, as text that is made once for each execution."""
 
-    _BEAT = ("cursor_json", "attributes_json", "processed", "total", "advanced", "heartbeat_at")
+    _BEAT = ("cursor_json", "attributes_json", "processed", "total", "busy_seconds", "advanced", "heartbeat_at")
     _COMPLETED = (*_BEAT, "status", "result_json", "finished_at")
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -34,10 +34,10 @@ class Statements:
         self._updates = {False: self._update_text(self._BEAT), True: self._update_text(self._COMPLETED)}
         self._insert_text = self._make_insert()
 
-    def update(self, record: StepRecord, *, completed: bool) -> tuple[str, list[Any]]:
-        """One UPDATE by primary key, owner and sequence number."""
-        names = self._COMPLETED if completed else self._BEAT
-        changes = {"status": StepRecord.Status.COMPLETED.value} if completed else {}
+    def update(self, record: StepRecord, ended: StepRecord.Status | None = None) -> tuple[str, list[Any]]:
+        """One UPDATE by primary key, owner and sequence number. `ended`: the status it ends with, if it does."""
+        names = self._BEAT if ended is None else self._COMPLETED
+        changes = {} if ended is None else {"status": ended.value}
         params = [self._value(name, changes.get(name, getattr(record, name))) for name in names]
         params += [
             record.sequence + 1,
@@ -47,7 +47,7 @@ class Statements:
         ]
         if self.returns:
             params.append(self._value("continuation_id", record.continuation_id))
-        return self._updates[completed], params
+        return self._updates[ended is not None], params
 
     def insert(self, record: StepRecord) -> tuple[str, list[Any]]:
         """One INSERT that reads the continuation's row under lock: a subquery without one sees a stale owner."""

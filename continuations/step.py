@@ -55,6 +55,9 @@ class Step:
         self._turn_done = False
         self._walk: Rows[Any] | None = None
         self._lazy_total: Any = None
+        # What earlier executions worked on it, and since when this one does, on the monotonic clock.
+        self._busy_before = record.busy_seconds
+        self._begun_at = time.monotonic()
 
     def __repr__(self) -> str:
         return f"<Step {self.name!r} cursor={self._cursor!r}>"
@@ -144,11 +147,17 @@ class Step:
         self.unsaved = self.unsaved_in_block = False
         attributes.load(self._progress.job, stored.attributes_json)
 
+    def begin_again(self, cursor: Any) -> None:
+        """Give it a start again, which is no movement."""
+        self._cursor = cursor
+        self._initial = self.encoded_cursor()
+
     def fill_record(self) -> None:
         """Put onto the record what is to be written: the cursor, and the source's total when it is first needed."""
         record = self.record
         record.cursor_json = self.encoded_cursor()
         record.advanced = record.advanced or record.cursor_json != self._initial
+        record.busy_seconds = self._busy_before + time.monotonic() - self._begun_at
         if self._lazy_total is not None:
             total, self._lazy_total = self._lazy_total, None
             if record.total is None and (found := total()) is not None:

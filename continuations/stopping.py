@@ -16,6 +16,7 @@ from .errors import Interrupt, storable
 if TYPE_CHECKING:
     from .job import ContinuableJob
     from .progress import Progress
+    from .rests import Rest
 
 # Seconds, and share of the time-out, by which an execution leaves before RQ's death penalty.
 MARGIN = 5.0
@@ -153,7 +154,7 @@ class Stopping:
         self._set_due(now)
         return stop
 
-    def leave(self, reason: str, wait: float | None = None) -> NoReturn:
+    def leave(self, reason: str, wait: float | None = None, rest: Rest | None = None) -> NoReturn:
         """Raise the interrupt. The one place that does."""
         late = time.monotonic() - self._asked_at
         if self.asked is not None and late > SLOW_CHECKPOINT:
@@ -161,7 +162,7 @@ class Stopping:
                 f"took {late:.0f} s to reach a checkpoint after {self.asked} was asked: "
                 "call step.checkpoint() more often, or a worker that is given less time kills it there"
             )
-        self.left = Interrupt(storable(reason)[:REASON_LENGTH], wait=wait)
+        self.left = Interrupt(storable(reason)[:REASON_LENGTH], wait=wait, rest=rest)
         self.asked = self.asked or reason
         raise self.left
 

@@ -1,19 +1,31 @@
-"""Taking a continuation away from an execution that is dead."""
+"""Taking a continuation away from an execution: one that is dead, or one that does not honour a request."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import connections
 from django.utils import timezone
 
-from .models import Continuation, Execution, StepRecord
+from .records import Execution, StepRecord
 
 if TYPE_CHECKING:
     import uuid
 
+    from .models import Continuation
+
+
+def steps_are_free(row: Continuation) -> bool:
+    """Whether no open block of the owner holds the step in progress. Waits for nobody."""
+    alias = row._state.db or "default"
+    if not connections[alias].features.has_select_for_update_skip_locked:
+        return True
+    steps = StepRecord.objects.using(alias).filter(continuation=row, status=StepRecord.Status.RUNNING)
+    return len(steps.select_for_update(skip_locked=True)) == steps.count()
+
 
 def take_steps(row: Continuation, owner: Execution | None, heir: uuid.UUID | None) -> Inheritance:
-    """Give the step in progress to `heir`, and count what the dead `owner` has left.
+    """Give the step in progress to `heir`, and count what the former `owner` has left.
 
     The row must be locked. Waits for an open block of a predecessor that still writes, or makes its next write match
     nothing. The reads lock, so that MySQL too reads what is committed now.
@@ -30,7 +42,7 @@ class Inheritance:
     def __init__(self, row: Continuation, owner: Execution | None, records: list[StepRecord]) -> None:
         self._row = row
         self._owner = owner
-        self.completed = sum(record.status == StepRecord.Status.COMPLETED for record in records)
+        self.completed = sum(record.status != StepRecord.Status.RUNNING for record in records)
         running = [record for record in records if record.status == StepRecord.Status.RUNNING]
         self._current = running[0] if running else None
 
@@ -44,15 +56,15 @@ class Inheritance:
         """A step was completed, or a cursor moved."""
         return self.completed > 0 or (self._current is not None and self._current.advanced)
 
-    def bury(self) -> None:
+    def bury(self, *, outcome: str = "died", reason: str = "crash") -> None:
         """Note on the owner's execution that it died, and where, unless it wrote its own outcome."""
         if self._owner is None:
             return
         current = self._current
         Execution.objects.using(self._row._state.db).filter(pk=self._owner.pk, finished_at=None).update(
             finished_at=timezone.now(),
-            outcome="died",
-            reason="crash",
+            outcome=outcome,
+            reason=reason,
             step="" if current is None else current.name,
             cursor_after_json=None if current is None else current.cursor_json,
         )

@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from django.db import connections
+from django.db.models import Q
 from django.utils import timezone
 
 from .conf import database
@@ -70,14 +72,18 @@ class _Crash(BaseException):
 
 
 def enqueued(job_class: type[ContinuableJob] | None = None) -> ContinuationQuerySet:
-    """Continuations that wait to run, due or not, oldest first; also those whose execution crashed."""
+    """Continuations that wait to run, due or not, oldest first; also those whose execution crashed.
+
+    What waits for an event or for children is not among them, unless its time is up: nothing would come of it.
+    """
     from .models import Continuation
     from .transitions import Status
 
     rows = Continuation.objects.using(database())
     if job_class is not None:
         rows = rows.for_job(job_class)
-    return rows.active().exclude(status=Status.PAUSED).order_by("created_at", "pk")
+    told_only = Q(status=Status.WAITING) & ~Q(waiting_for="") & (Q(run_after=None) | Q(run_after__gt=timezone.now()))
+    return rows.active().exclude(status=Status.PAUSED).exclude(told_only).order_by("created_at", "pk")
 
 
 def run_enqueued(job_class: type[ContinuableJob] | None = None, *, due_only: bool = False) -> int:
@@ -86,6 +92,7 @@ def run_enqueued(job_class: type[ContinuableJob] | None = None, *, due_only: boo
     Oldest first, due or not unless `due_only`. Runs all of them, then raises the first error that failed one.
     Returns how many ran. `job_class` matches its subclasses too.
     """
+    _cancel_orphans()
     rows = enqueued(job_class)
     if due_only:
         rows = rows.due(timezone.now())
@@ -103,14 +110,15 @@ def run_enqueued(job_class: type[ContinuableJob] | None = None, *, due_only: boo
 def run_until_finished(continuation: Continuation, *, max_executions: int = 1000) -> Continuation:
     """Executions of `continuation`, due or not, until it ends; then raises the error that failed it, if one did.
 
-    Returns it as it is in the database. Stops too when it is paused. Raises `AssertionError` after `max_executions`.
+    Returns it as it is in the database. Stops too when it is paused, or waits for an event or for children. Raises
+    `AssertionError` after `max_executions`.
     """
     for _ in range(max_executions):
         outcome = _execute(continuation)
         continuation.refresh_from_db()
         if (error := _failure(outcome)) is not None:
             raise error
-        if continuation.is_finished or continuation.status == continuation.Status.PAUSED:
+        if not enqueued().filter(pk=continuation.pk).exists():
             return continuation
     raise AssertionError(f"{continuation} has not ended after {max_executions} executions; it is {continuation.status}")
 
@@ -229,11 +237,35 @@ def _execute(continuation: Continuation) -> Outcome | None:
     """One execution here; None if it crashed."""
     from .execution import execute
 
-    current = type(continuation).objects.using(database()).only("delivery").get(pk=continuation.pk)
+    rows = type(continuation).objects.using(database())
+    delivery = rows.only("delivery").get(pk=continuation.pk).delivery
     try:
-        return execute(continuation.pk, current.delivery, _Bench())
+        outcome = execute(continuation.pk, delivery, _Bench())
     except _Crash:
         return None
+    if connections[database()].in_atomic_block:
+        # In a test case nothing is ever committed, so nobody has been told.
+        _tell_family(rows.get(pk=continuation.pk))
+    return outcome
+
+
+def _cancel_orphans() -> None:
+    """What a `cancel()` in a test case would have done on commit."""
+    from .models import Continuation
+    from .transitions import Status
+
+    rows = Continuation.objects.using(database())
+    for parent in rows.filter(status=Status.CANCELLED, pk__in=rows.active().exclude(parent=None).values("parent")):
+        _tell_family(parent)
+
+
+def _tell_family(row: Continuation) -> None:
+    from .family import cancel_children, wake_parent
+
+    if row.is_finished and row.parent_id is not None:
+        wake_parent(type(row), database(), row.parent_id)
+    if row.status == row.Status.CANCELLED:
+        cancel_children(row)
 
 
 def _failure(outcome: Outcome | None) -> BaseException | None:

@@ -37,6 +37,7 @@ ARROWS: dict[tuple[Status, Status], str] = {
     (S.RUNNING, S.FAILED): "perform raised, or a limit was reached",
     (S.RUNNING, S.DISCARDED): "perform raised an error that discard_on names",
     (S.RUNNING, S.PAUSED): "a limit was reached and on_limit is 'pause'",
+    (S.RUNNING, S.CANCELLED): "RQ's stop command ended its process",
     (S.RUNNING, S.PAUSING): "a person asks the running execution to pause",
     (S.RUNNING, S.CANCELLING): "a person asks the running execution to cancel",
     (S.PAUSING, S.PAUSED): "the execution stopped, or died, after the request",
@@ -62,7 +63,10 @@ ARROWS: dict[tuple[Status, Status], str] = {
     (S.WAITING, S.CANCELLED): "a person cancels it while it waits",
     (S.PAUSED, S.ENQUEUED): "a person resumes it",
     (S.PAUSED, S.CANCELLED): "a person cancels it",
-    (S.FAILED, S.ENQUEUED): "a person retries it",
+    (S.FAILED, S.ENQUEUED): "a person retries it, or runs it again from a step",
+    (S.SUCCEEDED, S.ENQUEUED): "a person runs it again from a step",
+    (S.DISCARDED, S.ENQUEUED): "a person runs it again from a step",
+    (S.CANCELLED, S.ENQUEUED): "a person runs it again from a step",
 }
 
 # Ended: no execution will follow unless a person retries.

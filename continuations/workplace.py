@@ -63,6 +63,8 @@ class Workplace:
     lease = 0.0
     # Whether what rests until later may run now all the same.
     runs_early = False
+    # Whether a short `sleep` may be spent here where no scheduler would end it; a caller is not kept waiting.
+    sleeps = False
 
     def __init__(self) -> None:
         self._signals = Signals(self._note_stop, keep=False)
@@ -127,6 +129,8 @@ class Workplace:
 
 class RQWorkplace(Workplace):
     """An RQ worker of any class, known only by what RQ shows of it."""
+
+    sleeps = True
 
     def __init__(self, job: Job, *, scheduler_runs: Callable[[str], bool]) -> None:
         super().__init__()

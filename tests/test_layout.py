@@ -16,16 +16,16 @@ PACKAGE = Path(continuations.__file__).parent
 
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
-    *("errors", "conf", "signals", "transitions", "successor", "identifiers"),
+    *("errors", "missing", "conf", "signals", "transitions", "successor", "identifiers"),
     *("codec", "attributes", "definition", "policies", "log", "rq_options", "loading"),
     *("files", "keyset", "sources"),
     *("delivery", "upkeep"),
-    *("querysets", "models"),
+    *("records", "takeover", "family", "querysets", "models"),
     *("outages", "blocks", "statements", "progress"),
     *("liveness", "shutdown", "stopping", "workplace"),
-    "step",
-    "sequence",
-    *("outcome", "sessions", "takeover", "claim", "execution"),
+    *("rests", "step", "sequence"),
+    *("current", "hooks", "followup"),
+    *("outcome", "sessions", "claim", "execution"),
     "enqueueing",
     "job",
     *("recovery", "runner", "worker", "defaults"),

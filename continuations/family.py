@@ -1,0 +1,98 @@
+"""Parents and children: what the end of one means for the others.
+
+Each continuation is locked in a transaction of its own, so nobody ever waits for one while holding another. What is
+lost between two of them is found by recovery.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Q
+
+from . import log
+from .errors import BusyError, TransitionError
+from .records import StepRecord
+from .transitions import FINISHED, Status
+
+if TYPE_CHECKING:
+    import uuid
+
+    from .models import Continuation
+    from .querysets import ContinuationQuerySet
+
+# Children cancelled between two looks of recovery, which goes on with the rest.
+LIMIT = 1000
+
+
+def after_end(row: Continuation) -> None:
+    """Call in the transaction in which `row` may have ended: on commit, its parent and its children learn of it."""
+    alias = row._state.db or "default"
+    if row.status not in FINISHED:
+        return
+    if row.parent_id is not None:
+        wake = functools.partial(wake_parent, type(row), alias, row.parent_id)
+        transaction.on_commit(wake, using=alias, robust=True)
+    if row.status == Status.CANCELLED:
+        transaction.on_commit(functools.partial(cancel_children, row), using=alias, robust=True)
+
+
+def wake_parent(model: type[Continuation], alias: str, pk: uuid.UUID) -> bool:
+    """Put a parent that waits for children back on its queue, if all of them have ended."""
+    with transaction.atomic(using=alias):
+        # By primary key alone: a condition on the status would pass by a parent that is parking just now.
+        parent = model.objects.using(alias).select_for_update().filter(pk=pk).first()
+        if parent is None or parent.status != Status.WAITING or not waits_for_children(parent):
+            return False
+        if children_of_this_run(parent).active().exists():
+            return False
+        parent.redeliver()
+        return True
+
+
+def waits_for_children(row: Continuation) -> bool:
+    """Whether the step in progress is a `wait_for_children`."""
+    if not row.waiting_for:
+        return False
+    running = row.steps.using(row._state.db).filter(status=StepRecord.Status.RUNNING)
+    return running.filter(kind=StepRecord.Kind.CHILDREN).exists()
+
+
+def children_of_this_run(row: Continuation) -> ContinuationQuerySet:
+    """Children, oldest first, without those that were enqueued in a step that was reset since."""
+    alias = row._state.db
+    steps = StepRecord.objects.using(alias).filter(continuation=row).values("pk")
+    children = type(row).objects.using(alias).filter(parent=row)
+    return children.filter(Q(parent_step=None) | Q(parent_step__in=steps)).order_by("created_at", "pk")
+
+
+def cancel_children(row: Continuation) -> int:
+    """Cancel the unfinished children of a cancelled continuation; how many were cancelled, or asked to."""
+    children = type(row).objects.using(row._state.db).filter(parent=row).exclude(status__in=FINISHED)
+    return _cancel(children, by=row.request_by, reason=f"its parent {row} was cancelled")
+
+
+def cancel_strays(row: Continuation) -> int:
+    """Cancel unfinished children that were enqueued in a step that was reset since."""
+    alias = row._state.db
+    steps = StepRecord.objects.using(alias).filter(continuation=row).values("pk")
+    strays = type(row).objects.using(alias).filter(parent=row).exclude(status__in=FINISHED)
+    strays = strays.exclude(parent_step=None).exclude(parent_step__in=steps)
+    return _cancel(strays, by=row.request_by, reason=f"{row} runs again from before it")
+
+
+def _cancel(children: ContinuationQuerySet, *, by: str, reason: str) -> int:
+    cancelled = 0
+    for child in children.exclude(status=Status.CANCELLING).order_by("created_at", "pk")[:LIMIT]:
+        try:
+            child.cancel(by=by, reason=reason)
+        except TransitionError:
+            # It has ended meanwhile.
+            continue
+        except BusyError as error:
+            log.warning(child, f"not cancelled with its parent yet ({error})")
+        else:
+            cancelled += 1
+    return cancelled
