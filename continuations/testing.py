@@ -245,7 +245,7 @@ def _execute(continuation: Continuation) -> Outcome | None:
         return None
     if connections[database()].in_atomic_block:
         # In a test case nothing is ever committed, so nobody has been told.
-        _tell_family(rows.get(pk=continuation.pk))
+        _tell_family(rows.filter(pk=continuation.pk).first())
     return outcome
 
 
@@ -259,9 +259,11 @@ def _cancel_orphans() -> None:
         _tell_family(parent)
 
 
-def _tell_family(row: Continuation) -> None:
+def _tell_family(row: Continuation | None) -> None:
     from .family import cancel_children, wake_parent
 
+    if row is None:
+        return
     if row.is_finished and row.parent_id is not None:
         wake_parent(type(row), database(), row.parent_id)
     if row.status == row.Status.CANCELLED:
