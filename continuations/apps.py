@@ -13,8 +13,10 @@ class ContinuationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from . import log
         from .checks import check_database, check_settings, check_worker
 
+        log.connect()
         checks.register(check_settings)
         checks.register(check_database)
         checks.register(check_worker)

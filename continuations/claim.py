@@ -17,6 +17,7 @@ from .liveness import boot_id, host
 from .models import Continuation, Execution
 from .outages import TROUBLE, is_away, reconnect
 from .sessions import session_of
+from .signals import cancelled, emit_on_commit, paused
 from .takeover import Inheritance, take_steps
 from .transitions import FINISHED, OWNED, Status
 
@@ -137,6 +138,7 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
         if row.status != Status.RUNNING:
             # A request met a dead owner: it is fulfilled, and nobody runs.
             after_end(row)
+            emit_on_commit(paused if row.status == Status.PAUSED else cancelled, row)
             return None
         if left is not None:
             _follow(row, left, execution)

@@ -19,6 +19,7 @@ from .errors import JobDefinitionError, UnknownQueueError
 from .execution import Outcome, execute
 from .loading import job_path
 from .models import Continuation
+from .signals import emit, emit_on_commit, enqueued, enqueueing
 from .transitions import Status
 from .workplace import Workplace
 
@@ -45,6 +46,7 @@ def enqueue(
     continuation = _row(job_class, options, args, kwargs)
     _insert(continuation)
     deliver(continuation, at_front=options.at_front)
+    emit_on_commit(enqueued, continuation)
     return continuation
 
 
@@ -115,6 +117,7 @@ def _parent() -> tuple[Continuation | None, uuid.UUID | None]:
 def _insert(continuation: Continuation) -> None:
     alias = database()
     require_autocommit(alias)
+    emit(enqueueing, continuation)
     continuation.save(using=alias, force_insert=True)
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from rq.exceptions import ShutDownImminentException
 from rq.timeouts import BaseTimeoutException
 
-from . import attributes, codec, current, log, upkeep
+from . import attributes, codec, current, log, signals, upkeep
 from .claim import Claim, Refusal, claim
 from .conf import settings
 from .delivery import deliver
@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     from .workplace import Workplace
 
 
+ENDS = {
+    Status.SUCCEEDED: signals.succeeded,
+    Status.FAILED: signals.failed,
+    Status.DISCARDED: signals.discarded,
+    Status.CANCELLED: signals.cancelled,
+}
 # Seconds to rest after a race that our own statement lost, so that the same race is not run at once.
 TROUBLE_PAUSE = 1.0
 
@@ -70,6 +76,7 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
         running = _Running(claimed, place) if claimed.refusal is None else None
     if running is None:
         return Outcome(claimed.continuation, refusal=claimed.refusal)
+    signals.emit(signals.execution_started, running.continuation, execution=running.execution)
     ending = running.run()
     with place.hold():
         place.disarm()
@@ -179,7 +186,7 @@ class _Running:
             outcome = self._write(row, decision, result_json)
             self._follow_up(row, decision, last_try=last_try)
             after_end(row)
-        self._log(row, decision)
+        self._tell(row, decision)
         return outcome
 
     def _recognise(self, row: Continuation, ending: Ending) -> Outcome:
@@ -336,13 +343,22 @@ class _Running:
             return self.sequence.in_progress
         return self.sequence.completed[-1] if self.sequence is not None and self.sequence.completed else None
 
-    def _log(self, row: Continuation, decision: Decision) -> None:
+    def _tell(self, row: Continuation, decision: Decision) -> None:
+        """Tell listeners, the log among them, how it ended."""
         step = self.progress.step
-        name, cursor = (None, None) if step is None else (step.name, step.cursor)
-        if decision.status in (Status.INTERRUPTED, Status.WAITING, Status.PAUSED):
-            log.boundary("interrupted", row, step=name, cursor=cursor, reason=decision.reason)
-        if decision.error is not None:
-            log.trouble(row, decision.status.value, decision.error, step=name, cursor=cursor, wait=decision.wait)
+        facts: dict[str, Any] = {"execution": self.execution}
+        if decision.status != Status.SUCCEEDED:
+            facts |= {"step": None, "cursor": None} if step is None else {"step": step.name, "cursor": step.cursor}
+        if decision.status in ENDS:
+            if decision.error is not None:
+                facts["error"] = decision.error
+            signals.emit(ENDS[decision.status], row, **facts)
+            return
+        signals.emit(
+            signals.interrupted, row, **facts, reason=decision.reason, error=decision.error, wait=decision.wait
+        )
+        if decision.status == Status.PAUSED:
+            signals.emit(signals.paused, row)
 
 
 def _left(interrupt: Interrupt) -> Ending:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from . import signals
 from .errors import text_of
 
 if TYPE_CHECKING:
@@ -71,6 +72,53 @@ def trouble(
         exc_info=None if text else error,
         extra=_fields(continuation, step, cursor, "error"),
     )
+
+
+def connect() -> None:
+    """Turn signals into log lines. Called when the app is ready."""
+    for signal, receiver in (
+        (signals.step_started, _step_started),
+        (signals.step_completed, _step_completed),
+        (signals.step_skipped, _step_skipped),
+        (signals.interrupted, _interrupted),
+        (signals.failed, _failed),
+        (signals.discarded, _discarded),
+    ):
+        signal.connect(receiver, dispatch_uid=f"continuations.log.{receiver.__name__}")
+
+
+def _step_started(continuation: Continuation, step: str, cursor: Any, resumed: bool, **_: Any) -> None:
+    boundary("resumed" if resumed else "started", continuation, step=step, cursor=cursor)
+
+
+def _step_completed(continuation: Continuation, step: str, cursor: Any, **_: Any) -> None:
+    boundary("completed", continuation, step=step, cursor=cursor)
+
+
+def _step_skipped(continuation: Continuation, step: str, **_: Any) -> None:
+    boundary("skipped", continuation, step=step)
+
+
+def _interrupted(
+    continuation: Continuation,
+    reason: str,
+    step: str | None,
+    cursor: Any,
+    error: BaseException | None,
+    wait: float,
+    **_: Any,
+) -> None:
+    boundary("interrupted", continuation, step=step, cursor=cursor, reason=reason)
+    if error is not None:
+        trouble(continuation, str(continuation.status), error, step=step, cursor=cursor, wait=wait)
+
+
+def _failed(continuation: Continuation, step: str | None, cursor: Any, error: BaseException, **_: Any) -> None:
+    trouble(continuation, "failed", error, step=step, cursor=cursor, wait=0)
+
+
+def _discarded(continuation: Continuation, step: str | None, cursor: Any, error: BaseException, **_: Any) -> None:
+    trouble(continuation, "discarded", error, step=step, cursor=cursor, wait=0)
 
 
 def _fields(continuation: Continuation, step: str | None, cursor: Any, reason: str | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
-from . import codec, transitions, upkeep
+from . import codec, signals, transitions, upkeep
 from .delivery import deliver, report_end
 from .errors import BusyError, InvalidStepError, TransitionError
 from .family import after_end, cancel_strays
@@ -95,6 +95,9 @@ class Continuation(models.Model):
     follow_up_failed_at = models.DateTimeField(_("follow-up failed at"), null=True, db_index=True)
     follow_up_error = models.TextField(_("error of the follow-up"), blank=True, default="")
 
+    # JSON values that listeners of `signals.enqueueing` carry along, such as a trace.
+    context = models.JSONField(default=dict)
+
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     enqueued_at = models.DateTimeField(_("enqueued at"), default=timezone.now)
     started_at = models.DateTimeField(_("started at"), null=True)
@@ -164,6 +167,7 @@ class Continuation(models.Model):
             else:
                 changes = self._taken_away("pause", Status.PAUSING, force=force)
                 self._move(Status.PAUSED, "pause", **_request(by, reason), **changes, reason="paused", check_after=None)
+                signals.emit_on_commit(signals.paused, self)
 
     def resume(self, *, by: str = "", reason: str = "") -> None:
         """Go on with what is paused, where it stood, or take back a request to pause.
@@ -173,11 +177,13 @@ class Continuation(models.Model):
         with self._changing():
             if self.status == Status.PAUSING:
                 self._move(Status.RUNNING, "resume", **_request(by, reason))
+                signals.emit_on_commit(signals.resumed, self)
                 return
             self._check(Status.ENQUEUED, "resume", frozenset({Status.PAUSED}))
             # What was to start later still does.
             run_after = None if self.executions else self.run_after
             self.redeliver(**_request(by, reason), **_A_NEW_START, run_after=run_after)
+            signals.emit_on_commit(signals.resumed, self)
 
     def cancel(self, *, by: str = "", reason: str = "", force: bool = False) -> None:
         """End it: at the next checkpoint, or at once where nothing runs. Its children are cancelled with it.
@@ -193,6 +199,7 @@ class Continuation(models.Model):
             self._move(Status.CANCELLED, "cancel", **_request(by, reason), **changes, reason="cancelled")
             transaction.on_commit(functools.partial(report_end, self), using=self._state.db, robust=True)
             after_end(self)
+            signals.emit_on_commit(signals.cancelled, self)
 
     def retry(self, *, by: str = "", reason: str = "") -> None:
         """Run a failed continuation again. It carries on at the step and cursor where it failed.
@@ -202,6 +209,7 @@ class Continuation(models.Model):
         with self._changing():
             self._check(Status.ENQUEUED, "retry", frozenset({Status.FAILED}))
             self._reopen(**_request(by, reason))
+            signals.emit_on_commit(signals.retried, self)
 
     def rerun_from(self, step: str, *, keep_cursor: bool = False, by: str = "", reason: str = "") -> None:
         """Run again from `step` on. Earlier steps keep their results; this one and all after it are forgotten.
@@ -215,6 +223,7 @@ class Continuation(models.Model):
             self._check(Status.ENQUEUED, "rerun", FINISHED | {Status.PAUSED})
             self._reset_steps(step, keep_cursor=keep_cursor)
             self._reopen(**_request(by, reason), result_json=None)
+            signals.emit_on_commit(signals.retried, self)
             transaction.on_commit(functools.partial(cancel_strays, self), using=self._state.db, robust=True)
 
     def set_cursor(self, step: str, cursor: Any, *, by: str = "", reason: str = "") -> None:
@@ -252,6 +261,8 @@ class Continuation(models.Model):
             )
             if is_first and self.status == Status.WAITING and self.waiting_for == name:
                 self.redeliver()
+            if is_first:
+                signals.emit_on_commit(signals.event_sent, self, event=event)
         return event
 
     async def asend(self, name: str, payload: Any = None) -> Event:

@@ -16,7 +16,7 @@ from rq.executions import ExecutionRegistry
 from rq.job import Job, JobStatus
 from rq.utils import as_text
 
-from . import upkeep
+from . import signals, upkeep
 from .conf import database
 from .delivery import backend, queue_named
 from .family import after_end, cancel_children, children_of_this_run, waits_for_children, wake_parent
@@ -24,6 +24,7 @@ from .identifiers import rq_job_id
 from .liveness import LEASE, any_alive, proof_of_death, remembers_since
 from .models import Continuation, Execution, StepRecord
 from .sessions import end_session
+from .signals import emit
 from .takeover import steps_are_free, take_steps
 from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
@@ -108,6 +109,8 @@ def _recover(*, limit: int, dry_run: bool, keep: Callable[[], object]) -> list[R
         if found is not None:
             logger.info("%s%s", "would have: " if dry_run else "", found)
             recovered.append(found)
+            if not dry_run:
+                emit(signals.recovered, found.continuation, action=found.action, why=found.why)
         elif row.status not in OWNED:
             (taken if patient.is_taken else settled if patient.is_settled else waiting).append(row.pk)
     for pks, again in ((waiting, upkeep.again()), (taken, upkeep.soon()), (settled, None)):
@@ -225,11 +228,13 @@ class _Patient:
                 counts = left.crash_counts()
                 if row.status == Status.RUNNING and self._was_stopped(owner):
                     self._settle(row, {"status": Status.CANCELLED, "reason": "cancelled"})
+                    signals.emit_on_commit(signals.cancelled, row)
                     return Recovered(row, "cancelled", "RQ was told to stop its job")
                 if row.status == Status.RUNNING:
                     self._push(row, owner, status=Status.INTERRUPTED, **counts)
                     return Recovered(row, "taken over", why)
                 paused = row.status == Status.PAUSING
+                signals.emit_on_commit(signals.paused if paused else signals.cancelled, row)
                 self._settle(row, counts | {"status": Status.PAUSED if paused else Status.CANCELLED})
                 return Recovered(row, "paused" if paused else "cancelled", f"that was asked, and {why}")
         except OperationalError as error:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import async_to_sync
 from django.utils import timezone
 
-from . import codec, log
+from . import codec
 from .errors import CheckpointError, InvalidStepError, WaitTimeout
 from .missing import MISSING
 from .outages import insistently
 from .records import StepRecord
+from .signals import emit, step_completed, step_skipped, step_started
 from .step import OwnBlock, Step
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Sequence:
         if not self._progress.complete(step, result_json, ended):
             self._stopping.leave("superseded")
         self._note_completed(step)
-        log.boundary("completed", self._progress.continuation, step=step.name, cursor=step.cursor)
+        emit(step_completed, self._progress.continuation, step=step.name, cursor=step.cursor)
 
     def _settle_time_out(self) -> None:
         """The job has caught the `WaitTimeout` and goes on."""
@@ -156,7 +157,7 @@ class Sequence:
             )
         self.met.append(name)
         self.skipped.append(name)
-        log.boundary("skipped", self._progress.continuation, step=name)
+        emit(step_skipped, self._progress.continuation, step=name)
         return record
 
     def _checkpoint_before(self, *, isolated: bool) -> None:
@@ -192,7 +193,7 @@ class Sequence:
         self.in_progress = record
         step = Step(record, progress, self._stopping, resumed=resumed)
         progress.step = step
-        log.boundary("resumed" if resumed else "started", progress.continuation, step=name, cursor=step.cursor)
+        emit(step_started, progress.continuation, step=name, cursor=step.cursor, resumed=resumed)
         return step
 
     def _perform(self, step: Step, call: Callable[[Step], Any], *, atomic: bool) -> Any:
@@ -207,7 +208,7 @@ class Sequence:
                     self._note_completed(step)
         finally:
             self._running = False
-        log.boundary("completed", self._progress.continuation, step=step.name, cursor=step.cursor)
+        emit(step_completed, self._progress.continuation, step=step.name, cursor=step.cursor)
         return result
 
     def _note_completed(self, step: Step) -> None:

@@ -49,6 +49,7 @@ class Migration(migrations.Migration):
                 ('error_traceback', models.TextField(blank=True, default='', verbose_name='traceback')),
                 ('follow_up_failed_at', models.DateTimeField(db_index=True, null=True, verbose_name='follow-up failed at')),
                 ('follow_up_error', models.TextField(blank=True, default='', verbose_name='error of the follow-up')),
+                ('context', models.JSONField(default=dict)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='created at')),
                 ('enqueued_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='enqueued at')),
                 ('started_at', models.DateTimeField(null=True, verbose_name='started at')),
