@@ -180,6 +180,11 @@ class Continuation(models.Model):
                 signals.emit_on_commit(signals.resumed, self)
                 return
             self._check(Status.ENQUEUED, "resume", frozenset({Status.PAUSED}))
+            if self.executions == 0 and "depends_on" in self.rq_options_json and self.delivery == 0:
+                # RQ still holds it back, or has delivered it in vain: recovery sees to it at once.
+                self._write(status=Status.ENQUEUED, check_after=timezone.now(), **_request(by, reason))
+                signals.emit_on_commit(signals.resumed, self)
+                return
             # What was to start later still does.
             run_after = None if self.executions else self.run_after
             self.redeliver(**_request(by, reason), **_A_NEW_START, run_after=run_after)
@@ -239,9 +244,9 @@ class Continuation(models.Model):
             record = self._step_named(step)
             if record.status != StepRecord.Status.RUNNING or record.kind != StepRecord.Kind.STEP:
                 raise InvalidStepError(f"{self}: step {step!r} is not in progress: to do it again, use rerun_from")
-            record.cursor_json, record.advanced = text, True
+            record.cursor_json, record.advanced, record.execution = text, True, None
             record.sequence += 1
-            record.save(using=self._state.db, update_fields=["cursor_json", "advanced", "sequence"])
+            record.save(using=self._state.db, update_fields=["cursor_json", "advanced", "execution", "sequence"])
             self._write(**_request(by, reason))
 
     def send(self, name: str, payload: Any = None) -> Event:
@@ -362,7 +367,11 @@ class Continuation(models.Model):
         if keep_cursor and record.kind == StepRecord.Kind.STEP:
             reset = reset.exclude(pk=record.pk)
             self.steps.using(self._state.db).filter(pk=record.pk).update(
-                status=StepRecord.Status.RUNNING, result_json=None, finished_at=None, sequence=record.sequence + 1
+                status=StepRecord.Status.RUNNING,
+                result_json=None,
+                finished_at=None,
+                execution=None,
+                sequence=record.sequence + 1,
             )
         reset.delete()
 

@@ -60,13 +60,14 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         return self.filter(status__in=CLAIMABLE).order_by("created_at", "pk")
 
     def needing_attention(self) -> ContinuationQuerySet:
-        """Those a person should look at: failed, follow-up failed, silent while running, or deaf to a request."""
+        """Those a person should look at: failed, paused by a limit, follow-up failed, silent, or deaf to a request."""
         now = timezone.now()
         silent = StepRecord.objects.using(self.db).filter(
             continuation=OuterRef("pk"), status=StepRecord.Status.RUNNING, heartbeat_at__lt=now - SILENCE
         )
         return self.filter(
             Q(status=Status.FAILED)
+            | Q(status=Status.PAUSED) & ~Q(error_class="")
             | Q(follow_up_failed_at__isnull=False)
             | Q(status__in=(Status.PAUSING, Status.CANCELLING), requested_at__lt=now - UNHEEDED)
             | Q(Exists(silent), status__in=OWNED)
@@ -141,6 +142,9 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
                 verb(row)
             except ContinuationError as error:
                 done.refused.append((row, error))
+            except self.model.DoesNotExist:
+                # Pruned meanwhile.
+                continue
             else:
                 done.changed.append(row)
         return done
