@@ -41,6 +41,14 @@ def test_the_docs_name_only_tests_that_exist() -> None:
         assert re.search(rf"def test_\w*{keyword}", tests), keyword
 
 
+def test_the_page_on_deploying_names_only_tests_that_exist() -> None:
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"\| `(\w+)` \|$", (ROOT / "docs" / "deploying.md").read_text(), flags=re.MULTILINE)
+    assert len(named) == 8
+    for keyword in named:
+        assert re.search(rf"def test_\w*{keyword}", tests), keyword
+
+
 def test_links_between_the_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
