@@ -19,7 +19,7 @@ from .delivery import deliver
 from .errors import CheckpointError, CrashLimitError, Interrupt, ResumeLimitError, SerializationError, storable, text_of
 from .loading import load_job_class
 from .models import Continuation, Execution, StepRecord
-from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect
+from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect, tells_of_a_loss
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
 from .progress import Progress
 from .sequence import Sequence
@@ -89,6 +89,8 @@ class _Running:
         self.sequence: Sequence | None = None
         self.stopping: Stopping | None = None
         self.alias = self.progress.alias
+        # The driver's connection with which `perform` began.
+        self._driver: Any = None
 
     def run(self) -> Ending:
         """`perform`, and how it ended. Nothing else is caught: what is not an error of the job ends the process."""
@@ -105,7 +107,7 @@ class _Running:
             # transaction: neither the job's fault nor its failure.
             if is_away(connections[self.alias]):
                 return Ending(reason="database")
-            ours = error is self.progress.trouble
+            ours = error is self.progress.trouble or self._was_replaced(error)
             return Ending(reason="database", wait=TROUBLE_PAUSE) if ours else Ending(error=error)
         except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
             return Ending(error=error)
@@ -114,6 +116,10 @@ class _Running:
             self.progress.complain(f"swallowed the interrupt ({left.reason}): do not catch BaseException around steps")
             return Ending(reason=left.reason, wait=left.wait)
         return Ending(result=result)
+
+    def _was_replaced(self, error: BaseException) -> bool:
+        """Whether the connection was lost in a block of the job's: Django opens the next one as the block ends."""
+        return tells_of_a_loss(error) and connections[self.alias].connection is not self._driver
 
     def end(self, ending: Ending) -> Outcome:
         """Write the outcome, again if the database was away or chose another victim; it knows its own success."""
@@ -206,6 +212,7 @@ class _Running:
             job._bind(continuation, self.sequence, self.stopping)
             args, kwargs = continuation.arguments
             progress.blocks.note_outer()
+            self._driver = connections[self.alias].connection
         result = job.perform(*args, **kwargs)
         if self.stopping.left is None:
             self.sequence.finish()
