@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from .hooks import Hooks
 from .loading import load_job_class
 from .missing import MISSING
 from .models import Continuation, Execution, StepRecord
-from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect
+from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect, tells_of_a_loss
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
 from .progress import Progress
 from .sequence import Sequence
@@ -81,9 +82,14 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
     with place.hold():
         place.disarm()
         outcome = running.end(ending)
-    if isinstance(ending.error, (KeyboardInterrupt, SystemExit)):
-        return replace(outcome, stop=ending.error)
-    return outcome
+    stop = ending.error if isinstance(ending.error, (KeyboardInterrupt, SystemExit)) else None
+    if running.left_open:
+        # A generator that holds the block ends it when it is collected: not in the middle of another transaction.
+        traceback.clear_frames(ending.error.__traceback__ if ending.error else None)
+        place.listen(lambda: None)
+        del running, ending
+        gc.collect()
+    return outcome if stop is None else replace(outcome, stop=stop)
 
 
 class _Running:
@@ -102,6 +108,10 @@ class _Running:
         self.sequence: Sequence | None = None
         self.stopping: Stopping | None = None
         self.alias = self.progress.alias
+        # A transaction that `perform` left open was rolled back.
+        self.left_open = False
+        # The driver's connection with which `perform` began.
+        self._driver: Any = None
 
     def run(self) -> Ending:
         """`perform`, and how it ended. Nothing else is caught: what is not an error of the job ends the process."""
@@ -118,7 +128,7 @@ class _Running:
             # transaction: neither the job's fault nor its failure.
             if is_away(connections[self.alias]):
                 return Ending(reason="database")
-            ours = error is self.progress.trouble
+            ours = error is self.progress.trouble or self._was_replaced(error)
             return Ending(reason="database", wait=TROUBLE_PAUSE) if ours else Ending(error=error)
         except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
             return Ending(error=error)
@@ -127,6 +137,10 @@ class _Running:
             self.progress.complain(f"swallowed the interrupt ({left.reason}): do not catch BaseException around steps")
             return _left(left)
         return Ending(result=result)
+
+    def _was_replaced(self, error: BaseException) -> bool:
+        """Whether the connection was lost in a block of the job's: Django opens the next one as the block ends."""
+        return tells_of_a_loss(error) and connections[self.alias].connection is not self._driver
 
     def end(self, ending: Ending) -> Outcome:
         """Write the outcome, again if the database was away or chose another victim; it knows its own success."""
@@ -148,6 +162,7 @@ class _Running:
     def _end(self, ending: Ending, *, last_try: bool = False) -> Outcome:
         """Decide and write the outcome in one transaction, under the row's lock."""
         left_open = self.progress.blocks.abandon()
+        self.left_open = self.left_open or bool(left_open)
         if ending.reason == "superseded":
             return Outcome(self.continuation, refusal=Refusal.SUPERSEDED)
         try:
@@ -228,6 +243,7 @@ class _Running:
             self._check_limits()
             args, kwargs = continuation.arguments
             progress.blocks.note_outer()
+            self._driver = connections[self.alias].connection
         with current.running(job):
             result = job.perform(*args, **kwargs)
         if self.stopping.left is None:
