@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -65,10 +66,8 @@ def ended(error: Exception | None = None) -> Continuation:
     """An import that has ended, with an error in its last step if one is given."""
     world["error"] = error
     continuation = Import.enqueue()
-    try:
+    with contextlib.suppress(ValueError):
         run_until_finished(continuation)
-    except ValueError:
-        pass
     world["error"] = None
     did.clear()
     continuation.refresh_from_db()
