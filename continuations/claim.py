@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections, transaction
 from django.utils import timezone
 
+from . import upkeep
 from .conf import database, require_autocommit
 from .family import after_end
 from .identifiers import uuid7
@@ -150,7 +151,8 @@ def _changes(row: Continuation, execution: Execution, now: dt.datetime) -> dict[
     if row.status == Status.PAUSING:
         return {"status": Status.PAUSED, "owner": None, "reason": "paused"}
     if row.status == Status.CANCELLING:
-        return {"status": Status.CANCELLED, "owner": None, "reason": "cancelled", "finished_at": now}
+        ended = {"finished_at": now, "active_key": None, "check_after": upkeep.after_push()}
+        return {"status": Status.CANCELLED, "owner": None, "reason": "cancelled", **ended}
     return {
         "status": Status.RUNNING,
         "owner": execution.pk,

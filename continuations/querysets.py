@@ -13,8 +13,9 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from .errors import BusyError, ContinuationError
-from .records import StepRecord
+from . import codec
+from .errors import BusyError, ContinuationError, CrashLimitError, ResumeLimitError
+from .records import Execution, StepRecord
 from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 LOCK_PATIENCE = 2.0
 # Continuations that a verb on a queryset changes at most, unless it is told another number.
 LIMIT = 1000
-# Seconds without a sign of life of the step in progress, or since a request, after which a person should look.
+# Without a sign of life of an execution, or since a request: then a person should look.
 SILENCE = dt.timedelta(minutes=10)
 UNHEEDED = dt.timedelta(minutes=5)
+# Errors with which `on_limit = "pause"` pauses; a person who pauses knows of it.
+LIMITS = [f"{error.__module__}.{error.__qualname__}" for error in (CrashLimitError, ResumeLimitError)]
 
 
 @dataclass
@@ -62,15 +65,14 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     def needing_attention(self) -> ContinuationQuerySet:
         """Those a person should look at: failed, paused by a limit, follow-up failed, silent, or deaf to a request."""
         now = timezone.now()
-        silent = StepRecord.objects.using(self.db).filter(
-            continuation=OuterRef("pk"), status=StepRecord.Status.RUNNING, heartbeat_at__lt=now - SILENCE
-        )
+        executions = Execution.objects.using(self.db).filter(pk=OuterRef("owner"), started_at__lt=now - SILENCE)
+        beats = StepRecord.objects.using(self.db).filter(continuation=OuterRef("pk"), heartbeat_at__gte=now - SILENCE)
         return self.filter(
             Q(status=Status.FAILED)
-            | Q(status=Status.PAUSED) & ~Q(error_class="")
+            | Q(status=Status.PAUSED, error_class__in=LIMITS)
             | Q(follow_up_failed_at__isnull=False)
             | Q(status__in=(Status.PAUSING, Status.CANCELLING), requested_at__lt=now - UNHEEDED)
-            | Q(Exists(silent), status__in=OWNED)
+            | Q(Exists(executions), ~Exists(beats), status__in=OWNED)
         )
 
     def pause(self, *, by: str = "", reason: str = "", force: bool = False, limit: int = LIMIT) -> Changed:
@@ -98,8 +100,9 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     def send(self, name: str, payload: Any = None, *, key: str | None = None, limit: int = LIMIT) -> Changed:
         """`send()` to each; with `key`, to the unfinished one of that key, as a webhook does.
 
-        Raises `Continuation.DoesNotExist` if there is no unfinished one of that key.
+        Raises `Continuation.DoesNotExist` if there is no unfinished one of that key, and `SerializationError`.
         """
+        codec.check(payload, what=f"payload of event {name!r}")
         if key is None:
             return self._each(lambda row: row.send(name, payload), limit)
         row = self.filter(active_key=key).first()

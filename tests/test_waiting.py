@@ -335,3 +335,10 @@ def test_a_wait_inside_a_step_is_an_error() -> None:
     WaitsInAStep.enqueue()
     with pytest.raises(InvalidStepError, match="outer"):
         run_enqueued()
+
+
+def test_a_child_that_is_cancelled_wakes_its_parent() -> None:
+    parent = Parent.enqueue(1)
+    run_enqueued(Parent)
+    Continuation.objects.for_job(Child).get().cancel()
+    assert run_until_finished(parent).result == [("cancelled", None)]
