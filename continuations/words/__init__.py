@@ -6,7 +6,7 @@ nothing here decides anything. `step` is always the step in progress, or None; `
 
 from .amounts import left, pace, percent, progress, rate, remaining
 from .choices import Choice, can_force, consequences, done, safe_now
-from .facts import error_line, in_short, is_limited, is_moving, moving, place, request, where
+from .facts import dead, error_line, in_short, is_limited, is_moving, listening, moving, place, request, where
 from .quantities import ago, duration, number, shorten, until
 from .reasons import because, reason_of, why_ended, why_stopped
 
@@ -16,6 +16,7 @@ __all__ = [
     "because",
     "can_force",
     "consequences",
+    "dead",
     "done",
     "duration",
     "error_line",
@@ -23,6 +24,7 @@ __all__ = [
     "is_limited",
     "is_moving",
     "left",
+    "listening",
     "moving",
     "number",
     "pace",

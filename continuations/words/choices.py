@@ -55,9 +55,7 @@ def can_force(row: Continuation, now: dt.datetime | None = None) -> bool:
 
 def consequences(verb: str, *, force: bool = False) -> str:
     """What `pause`, `resume`, `cancel`, `retry`, `rerun_from` or `follow_up` keeps, repeats and loses, said of many."""
-    if force:
-        return _("What was asked to stop long ago is taken away from its execution; work since may be repeated.")
-    return {
+    what = {
         "pause": _("Each stops at its next checkpoint, or at once if nothing runs. Nothing is repeated or lost."),
         "resume": _("Each goes on where it stood. Nothing is repeated or lost."),
         "cancel": _("Each ends, with its unfinished children. What they did stays done."),
@@ -68,6 +66,10 @@ def consequences(verb: str, *, force: bool = False) -> str:
         ),
         "follow_up": _("Each runs its on_success again, here and now."),
     }[verb]
+    if not force:
+        return what
+    forced = _("What was asked before and did not stop is taken away from its execution; work since may be repeated.")
+    return f"{what} {forced}"
 
 
 def done(verb: str, row: Continuation) -> str:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from ..querysets import SILENCE
 from ..records import StepRecord
 from ..transitions import CLAIMABLE, FINISHED, OWNED, Status
 from .amounts import left, percent, progress
-from .quantities import ago, duration, lies_ahead, shorten, until
+from .quantities import ago, duration, lies_ahead, number, shorten, until
 
 if TYPE_CHECKING:
     from ..models import Continuation, Execution
@@ -51,6 +52,21 @@ def where(execution: Execution) -> str:
     if execution.pid is not None:
         found.append(_("process %(pid)s") % {"pid": execution.pid})
     return ", ".join(found)
+
+
+def listening(queue_name: str, listeners: int | None) -> str:
+    """How many workers listen on a queue (`presence.listeners`); empty if that is not known."""
+    if listeners is None:
+        return ""
+    if listeners == 0:
+        return _("No worker listens on queue %(queue)s.") % {"queue": queue_name}
+    text = ngettext("%(n)s worker listens on queue %(queue)s.", "%(n)s workers listen on queue %(queue)s.", listeners)
+    return text % {"n": number(listeners), "queue": queue_name}
+
+
+def dead(proof: str) -> str:
+    """What the proof that an owner is dead (`presence.death`) means."""
+    return _("it is dead (%(proof)s), and recovery will put the job back on its queue") % {"proof": proof}
 
 
 def place(step: StepRecord) -> str:
@@ -95,7 +111,8 @@ def in_short(row: Continuation, step: StepRecord | None = None, now: dt.datetime
         return f"{row.waiting_for}, {wait}" if row.waiting_for else wait
     if row.status in CLAIMABLE:
         return row.waiting_for or _("queue %(queue)s") % {"queue": row.queue_name}
-    return request(row, now)
+    facts = {"by": row.request_by or _("somebody"), "reason": row.request_reason}
+    return (_("by %(by)s: %(reason)s") if row.request_reason else _("by %(by)s")) % facts
 
 
 def _how_far(step: StepRecord) -> str:
