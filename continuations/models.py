@@ -22,7 +22,7 @@ from .identifiers import rq_job_id, uuid7
 from .querysets import ContinuationQuerySet
 from .records import Event, Execution, StepRecord
 from .takeover import steps_are_free, take_steps
-from .transitions import CLAIMABLE, FINISHED, Status
+from .transitions import VERBS, Status
 
 __all__ = ["Continuation", "Event", "Execution", "StepRecord"]
 
@@ -212,7 +212,7 @@ class Continuation(models.Model):
         `by` and `reason` say who asked and why. Raises `TransitionError` from any other status, and `BusyError`.
         """
         with self._changing():
-            self._check(Status.ENQUEUED, "retry", frozenset({Status.FAILED}))
+            self._check(Status.ENQUEUED, "retry", VERBS["retry"])
             self._reopen(**_request(by, reason))
             signals.emit_on_commit(signals.retried, self)
 
@@ -225,7 +225,7 @@ class Continuation(models.Model):
         `BusyError`.
         """
         with self._changing():
-            self._check(Status.ENQUEUED, "rerun", FINISHED | {Status.PAUSED})
+            self._check(Status.ENQUEUED, "rerun", VERBS["rerun_from"])
             self._reset_steps(step, keep_cursor=keep_cursor)
             self._reopen(**_request(by, reason), result_json=None)
             signals.emit_on_commit(signals.retried, self)
@@ -239,7 +239,7 @@ class Continuation(models.Model):
         """
         text = codec.encode(cursor, what=f"cursor of step {step!r}")
         with self._changing():
-            if self.status not in CLAIMABLE | {Status.PAUSED, Status.FAILED}:
+            if self.status not in VERBS["set_cursor"]:
                 raise TransitionError(f"{self} is {self.status}: cannot set a cursor. Pause it first.")
             record = self._step_named(step)
             if record.status != StepRecord.Status.RUNNING or record.kind != StepRecord.Kind.STEP:
@@ -259,7 +259,7 @@ class Continuation(models.Model):
         if not isinstance(name, str) or not name.strip() or len(name) > EVENT_NAME_LENGTH:
             raise ValueError(f"{name!r:.300} is no name of an event: expected 1 to {EVENT_NAME_LENGTH} characters")
         with self._changing():
-            if self.status in FINISHED - {Status.FAILED}:
+            if self.status not in VERBS["send"]:
                 raise TransitionError(f"{self} is {self.status}: nothing will wait for event {name!r} any more.")
             event, is_first = Event.objects.using(self._state.db).get_or_create(
                 continuation=self, name=name, defaults={"payload_json": text}

@@ -29,6 +29,7 @@ ORDER = [
     "enqueueing",
     "job",
     *("recovery", "runner", "worker", "defaults"),
+    *("presence", "words", "console"),
     *("testing", "pytest_plugin", "checks", "admin", "contrib", "apps", "management"),
 ]
 
