@@ -139,7 +139,7 @@ def _with_follow_up(row: Continuation, why: str) -> str:
         return why
     hook = "on_success" if row.status == Status.SUCCEEDED else "on_failure"
     last = next(reversed(row.follow_up_error.strip().splitlines()), "")
-    return _("%(why)s Its %(hook)s failed: %(error)s") % {"why": why, "hook": hook, "error": shorten(last)}
+    return _("%(why)s; its %(hook)s failed: %(error)s") % {"why": why.rstrip("."), "hook": hook, "error": shorten(last)}
 
 
 _WHY = {
