@@ -51,7 +51,7 @@ class Other(Generic[T]):
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._go.set()
         if kind is None:
             self.join()

@@ -96,12 +96,12 @@ def test_success_beats_a_request_that_is_just_being_written(verb: str) -> None:
 def test_a_request_made_while_a_success_is_written_is_refused(verb: str) -> None:
     """O5: it waits a moment for the row, and finds the end."""
     continuation = Walk.enqueue()
-    with ending(continuation, until=WRITES) as execution:
-        with (
-            pytest.raises(TransitionError, match=f"is succeeded: cannot {verb}"),
-            Other(lambda: call(verb, continuation), until=LOCKS, stop=False),
-        ):
-            execution.join()
+    with (
+        ending(continuation, until=WRITES) as execution,
+        pytest.raises(TransitionError, match=f"is succeeded: cannot {verb}"),
+        Other(lambda: call(verb, continuation), until=LOCKS, stop=False),
+    ):
+        execution.join()
     assert fresh(continuation).status == "succeeded"
 
 
@@ -138,9 +138,12 @@ def test_a_request_that_is_just_being_written_as_an_interruption_ends_is_heeded(
 def test_a_request_made_while_an_interruption_is_written_is_a_fact_at_once(verb: str, fact: str) -> None:
     """O5: nobody runs any more."""
     continuation = Walk.enqueue()
-    with interrupt_during(Walk, "walk", 1), ending(continuation, until=WRITES) as execution:
-        with Other(lambda: call(verb, continuation), until=LOCKS, stop=False):
-            assert execution.join().status == "interrupted"
+    with (
+        interrupt_during(Walk, "walk", 1),
+        ending(continuation, until=WRITES) as execution,
+        Other(lambda: call(verb, continuation), until=LOCKS, stop=False),
+    ):
+        assert execution.join().status == "interrupted"
     assert (fresh(continuation).status, fresh(continuation).owner) == (fact, None)
 
 
@@ -178,9 +181,12 @@ def test_a_request_that_is_just_being_taken_back_as_its_execution_leaves_goes_on
 def test_resuming_while_the_pause_is_written_goes_on_under_the_next_number() -> None:
     """O5, W6: the old delivery lies down."""
     continuation = Walk.enqueue()
-    with stopping_when(asks_to_pause), ending(continuation, until=WRITES) as execution:
-        with Other(lambda: call("resume", continuation), until=LOCKS, stop=False):
-            assert execution.join().status == "paused"
+    with (
+        stopping_when(asks_to_pause),
+        ending(continuation, until=WRITES) as execution,
+        Other(lambda: call("resume", continuation), until=LOCKS, stop=False),
+    ):
+        assert execution.join().status == "paused"
     assert (fresh(continuation).status, fresh(continuation).delivery) == ("enqueued", 1)
     assert run(continuation).status == "succeeded"
 
@@ -192,9 +198,11 @@ def test_resuming_while_the_pause_is_written_goes_on_under_the_next_number() -> 
 def test_what_is_just_being_stopped_is_not_claimed(verb: str, fact: str) -> None:
     """O1: the claim is conditional."""
     continuation = Walk.enqueue()
-    with Other(lambda: call(verb, continuation), until=WRITES) as person:
-        with Other(lambda: run(continuation), until=rf"{LOCKS}|{WRITES}", stop=False) as worker:
-            person.join()
+    with (
+        Other(lambda: call(verb, continuation), until=WRITES) as person,
+        Other(lambda: run(continuation), until=rf"{LOCKS}|{WRITES}", stop=False) as worker,
+    ):
+        person.join()
     assert worker.join().refusal is (Refusal.STALE if verb == "pause" else Refusal.ENDED)
     assert (fresh(continuation).status, fresh(continuation).executions) == (fact, 0)
 
@@ -248,9 +256,11 @@ def send_slowly(continuation: Continuation) -> None:
 def test_an_event_sent_while_a_job_parks_wakes_it() -> None:
     """F2 [tried]: the job has looked and found nothing. Looking before locking, the sender would see that it runs."""
     continuation = Approve.enqueue()
-    with ending(continuation, until=WRITES) as execution:
-        with Other(lambda: fresh(continuation).send("approval", 5), until=LOCKS, stop=False):
-            assert execution.join().status == "waiting"
+    with (
+        ending(continuation, until=WRITES) as execution,
+        Other(lambda: fresh(continuation).send("approval", 5), until=LOCKS, stop=False),
+    ):
+        assert execution.join().status == "waiting"
     assert fresh(continuation).status == "enqueued"
     assert run(continuation).status == "succeeded"
     assert fresh(continuation).result == 5
@@ -261,9 +271,11 @@ def test_two_senders_at_once_wake_it_once_and_the_first_wins() -> None:
     continuation = Approve.enqueue()
     run(continuation)
     delivery = fresh(continuation).delivery
-    with Other(lambda: fresh(continuation).send("approval", 1), until=WRITES) as first:
-        with Other(lambda: fresh(continuation).send("approval", 2), until=LOCKS, stop=False) as second:
-            first.join()
+    with (
+        Other(lambda: fresh(continuation).send("approval", 1), until=WRITES) as first,
+        Other(lambda: fresh(continuation).send("approval", 2), until=LOCKS, stop=False) as second,
+    ):
+        first.join()
     assert first.join() == second.join()
     assert fresh(continuation).delivery == delivery + 1
     run(continuation)
@@ -275,9 +287,11 @@ def test_an_event_that_is_just_being_sent_as_the_time_is_up_counts_or_comes_too_
     continuation = Approve.enqueue(60)
     run(continuation)
     delivery = fresh(continuation).delivery
-    with Other(lambda: fresh(continuation).send("approval", 5), until=WRITES) as sender:
-        with Other(lambda: run(continuation), until=rf"{LOCKS}|{WRITES}", stop=False) as worker:
-            sender.join()
+    with (
+        Other(lambda: fresh(continuation).send("approval", 5), until=WRITES) as sender,
+        Other(lambda: run(continuation), until=rf"{LOCKS}|{WRITES}", stop=False) as worker,
+    ):
+        sender.join()
     # What was due has been woken under the next number; the old delivery is stale.
     assert worker.join().refusal is Refusal.STALE
     assert fresh(continuation).delivery == delivery + 1
@@ -339,9 +353,11 @@ def test_two_children_that_tell_their_parent_at_once_wake_it_once() -> None:
     assert run(parent).status == "waiting"
     delivery = fresh(parent).delivery
     run(first)
-    with ending(second, until=WAKES) as execution:
-        with Other(lambda: wake_parent(Continuation, "default", parent.pk), until=LOCKS, stop=False) as other:
-            execution.join()
+    with (
+        ending(second, until=WAKES) as execution,
+        Other(lambda: wake_parent(Continuation, "default", parent.pk), until=LOCKS, stop=False) as other,
+    ):
+        execution.join()
     assert not other.join()
     assert (fresh(parent).status, fresh(parent).delivery) == ("enqueued", delivery + 1)
     assert run(parent).status == "succeeded"
@@ -437,9 +453,11 @@ def test_what_somebody_else_keeps_locked_is_a_named_error_and_nothing_is_changed
     """O6: a verb in a transaction that stays open, as a slow view's does."""
     needs_row_locks()
     other, continuation = Walk.enqueue(), Approve.enqueue()
-    with Other(lambda: send_slowly(continuation), until=HELD):
-        with pytest.raises(BusyError, match=f"{continuation.pk} is being changed by somebody else"):
-            call("pause", continuation)
+    with (
+        Other(lambda: send_slowly(continuation), until=HELD),
+        pytest.raises(BusyError, match=f"{continuation.pk} is being changed by somebody else"),
+    ):
+        call("pause", continuation)
         done = Continuation.objects.all().pause()
         assert done.changed == [other]
         ((row, error),) = done.refused
