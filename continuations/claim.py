@@ -126,9 +126,12 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
     )
     with transaction.atomic(using=alias):
         changes = _changes(row, execution, now)
-        unchanged = Continuation.objects.using(alias).filter(
-            pk=row.pk, delivery=row.delivery, status=row.status, executions=row.executions
-        )
+        rows = Continuation.objects.using(alias)
+        if connections[alias].vendor == "mysql":
+            # It may find the row by the index of its status, and lock that before the row: whoever has the row locked,
+            # and changes its status, would end in a deadlock.
+            rows.select_for_update().filter(pk=row.pk).values_list("pk").first()
+        unchanged = rows.filter(pk=row.pk, delivery=row.delivery, status=row.status, executions=row.executions)
         if not unchanged.update(**changes):
             return None
         for name, value in changes.items():

@@ -302,12 +302,11 @@ class Continuation(models.Model):
     def rest_again(self) -> None:
         """A delivery came before the row is due: send another at the right time, under the next number."""
         with transaction.atomic(using=self._state.db):
-            matched = Continuation.objects.using(self._state.db).filter(
-                pk=self.pk, delivery=self.delivery, status=Status.WAITING
-            )
-            self.delivery += 1
-            if matched.update(delivery=self.delivery, check_after=upkeep.after_push(self.run_after)):
-                deliver(self)
+            # By primary key alone, as everybody locks it.
+            row = Continuation.objects.using(self._state.db).select_for_update().filter(pk=self.pk).first()
+            if row is not None and (row.delivery, row.status) == (self.delivery, Status.WAITING):
+                row._write(delivery=row.delivery + 1, check_after=upkeep.after_push(row.run_after))
+                deliver(row)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:

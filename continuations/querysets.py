@@ -115,8 +115,10 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         """`send`, for async code."""
         return await sync_to_async(self.send)(name, payload, key=key, limit=limit)
 
-    def lock(self, pk: uuid.UUID) -> Continuation:
+    def lock(self, pk: uuid.UUID, *, patience: float | None = None) -> Continuation:
         """The row, locked for the rest of the transaction. Waits a moment at most, and never in the database.
+
+        `patience`: that moment, in seconds.
 
         Raises `BusyError` if somebody else keeps it locked, and `Continuation.DoesNotExist`.
         """
@@ -126,11 +128,11 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
             # Rows that refer to this one are inserted by open blocks, which must not keep verbs waiting.
             no_key=features.has_select_for_no_key_update,
         ).filter(pk=pk)
-        end = time.monotonic() + LOCK_PATIENCE
+        end = time.monotonic() + (LOCK_PATIENCE if patience is None else patience)
         while (row := locking.first()) is None:
             if not self.filter(pk=pk).exists():
                 raise self.model.DoesNotExist(f"there is no continuation {pk}")
-            if time.monotonic() > end:
+            if time.monotonic() >= end:
                 raise BusyError(f"continuation {pk} is being changed by somebody else just now; try again")
             time.sleep(0.02)
         return row

@@ -143,10 +143,10 @@ class _Patient:
         if row.status in CLAIMABLE:
             why = self._why_undelivered()
             return None if why is None else self._redeliver(why, dry_run=dry_run)
-        if row.status in FINISHED and row.anchor_open:
-            return self._report(dry_run=dry_run)
         if row.status == Status.CANCELLED and not dry_run and cancel_children(row):
             return Recovered(row, "its children cancelled", "it was cancelled")
+        if row.status in FINISHED and row.anchor_open:
+            return self._report(dry_run=dry_run)
         self.is_settled = True
         return None
 
@@ -155,9 +155,9 @@ class _Patient:
         row = self._row
         if not waits_for_children(row) or children_of_this_run(row).active().exists():
             return None
-        if not dry_run:
-            wake_parent(Continuation, self._alias, row.pk)
-        return Recovered(row, "woken", "all its children have ended")
+        if dry_run or wake_parent(Continuation, self._alias, row.pk, patience=0):
+            return Recovered(row, "woken", "all its children have ended")
+        return None
 
     def _treat_owned(self, *, dry_run: bool) -> Recovered | None:
         owner = Execution.objects.using(self._alias).filter(pk=self._row.owner).first() if self._row.owner else None
