@@ -143,7 +143,8 @@ def _changes(row: Continuation, execution: Execution, now: dt.datetime) -> dict[
     if row.status == Status.PAUSING:
         return {"status": Status.PAUSED, "owner": None, "reason": "paused"}
     if row.status == Status.CANCELLING:
-        return {"status": Status.CANCELLED, "owner": None, "reason": "cancelled", "finished_at": now}
+        ended = {"finished_at": now, "active_key": None}
+        return {"status": Status.CANCELLED, "owner": None, "reason": "cancelled", **ended}
     return {
         "status": Status.RUNNING,
         "owner": execution.pk,

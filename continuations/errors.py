@@ -51,6 +51,14 @@ class CrashLimitError(ContinuationError):
     """The process died `max_crashes` times in a row without any progress. Its progress is kept."""
 
 
+class KeyConflictError(ContinuationError):
+    """An unfinished continuation has the key, and cannot be returned.
+
+    At `enqueue`, inside a transaction that keeps to a snapshot older than that continuation: run the transaction
+    again. At `retry`: wait until that continuation has ended, or cancel it.
+    """
+
+
 class TransitionError(ContinuationError):
     """A verb was called in a status that does not allow it; the message names both."""
 

@@ -17,6 +17,7 @@ from .claim import Claim, Refusal, claim
 from .conf import settings
 from .delivery import deliver
 from .errors import CheckpointError, CrashLimitError, Interrupt, ResumeLimitError, SerializationError, storable, text_of
+from .limits import OPTION
 from .loading import load_job_class
 from .models import Continuation, Execution, StepRecord
 from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect
@@ -288,7 +289,8 @@ class _Running:
             return Outcome(row, status, error=decision.error)
         assert self.job_class is not None
         queue_name = self.job_class.resume_queue_name or row.queue_name
-        in_place = queue_name == row.queue_name and (wait == 0 or self.place.waits_in_place(wait, row.queue_name))
+        stays = self.place.waits_in_place(wait, row.queue_name) if wait else not self._gives_slot_up(row, decision)
+        in_place = queue_name == row.queue_name and stays
         run_after = now + dt.timedelta(seconds=wait) if wait else None
         changes |= {"run_after": run_after, "check_after": upkeep.after_push(run_after)}
         if in_place:
@@ -296,6 +298,10 @@ class _Running:
             return Outcome(row, status, error=decision.error, wait=wait, at_front=at_front)
         changes |= {"delivery": row.delivery + 1, "queue_name": queue_name, "enqueued_at": now}
         return Outcome(row, status, error=decision.error, moved_on=True)
+
+    def _gives_slot_up(self, row: Continuation, decision: Decision) -> bool:
+        """A job that RQ puts back on its queue keeps the slot of its limit; one that makes room must come as another."""
+        return bool(self.place.rq_job_id) and OPTION in row.rq_options_json and decision.reason not in FRONT_REASONS
 
     def _record(self) -> StepRecord | None:
         """The step in progress, or the last one that was completed."""

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from . import codec, transitions, upkeep
 from .delivery import deliver
 from .identifiers import rq_job_id, uuid7
+from .keys import take_key
 from .querysets import ContinuationQuerySet
 from .transitions import Status
 
@@ -115,13 +116,15 @@ class Continuation(models.Model):
     def retry(self, *, by: str = "", reason: str = "") -> None:
         """Run a failed continuation again. It carries on at the step and cursor where it failed.
 
-        `by` and `reason` say who asked and why. Raises `TransitionError` from any other status.
+        `by` and `reason` say who asked and why. Raises `TransitionError` from any other status, and `KeyConflictError`
+        if another continuation has its key by now.
         """
         with transaction.atomic(using=self._state.db):
             locked = self._locked()
             transitions.check(
                 locked.status, Status.ENQUEUED, subject=str(self), verb="retry", sources=frozenset({Status.FAILED})
             )
+            take_key(self)
             self._redeliver(
                 locked,
                 finished_at=None,

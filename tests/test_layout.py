@@ -17,18 +17,17 @@ PACKAGE = Path(continuations.__file__).parent
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
     *("errors", "conf", "signals", "transitions", "successor", "identifiers"),
-    *("codec", "attributes", "definition", "policies", "log", "rq_options", "loading"),
+    *("codec", "attributes", "definition", "policies", "log", "limits", "rq_options", "loading"),
     *("files", "keyset", "sources"),
     *("delivery", "upkeep"),
-    *("querysets", "models"),
+    *("querysets", "keys", "models"),
     *("outages", "blocks", "statements", "progress"),
     *("liveness", "shutdown", "stopping", "workplace"),
     "step",
     "sequence",
     *("outcome", "sessions", "takeover", "claim", "execution"),
-    "enqueueing",
-    "job",
-    *("recovery", "runner", "worker", "defaults"),
+    *("enqueueing", "configured", "job"),
+    *("slots", "recovery", "runner", "worker", "defaults"),
     *("testing", "pytest_plugin", "checks", "admin", "contrib", "apps", "management"),
 ]
 
