@@ -300,7 +300,7 @@ class _Running:
         return Outcome(row, status, error=decision.error, moved_on=True)
 
     def _gives_slot_up(self, row: Continuation, decision: Decision) -> bool:
-        """A job that RQ puts back on its queue keeps the slot of its limit; one that makes room must come as another."""
+        """What RQ puts back on its queue keeps the slot of its limit; to make room it must come as another delivery."""
         return bool(self.place.rq_job_id) and OPTION in row.rq_options_json and decision.reason not in FRONT_REASONS
 
     def _record(self) -> StepRecord | None:

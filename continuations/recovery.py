@@ -95,7 +95,7 @@ def _recover(*, limit: int, dry_run: bool, keep: Callable[[], object]) -> list[R
     recovered: list[Recovered] = []
     waiting: list[Any] = []
     taken: list[Any] = []
-    lines: dict[str, Limit] = {}
+    limits: dict[tuple[str, int], Limit] = {}
     remembered: dict[int, float] = {}
     for row in rows:
         if row.queue_name not in get_queues_map():
@@ -108,16 +108,15 @@ def _recover(*, limit: int, dry_run: bool, keep: Callable[[], object]) -> list[R
             logger.info("%s%s", "would have: " if dry_run else "", found)
             recovered.append(found)
         elif row.status not in OWNED:
-            if patient.in_line is not None:
-                lines[patient.in_line.key] = patient.in_line
+            if (line := patient.in_line) is not None:
+                limits[line.key, id(line.connection)] = line
             (taken if patient.is_taken else waiting).append(row.pk)
     for pks, again in ((waiting, upkeep.again()), (taken, upkeep.soon())):
         if pks and not dry_run:
             Continuation.objects.using(alias).filter(pk__in=pks, check_after__lte=now).update(check_after=again)
-    for limit in lines.values():
+    for line in () if dry_run else limits.values():
         keep()
-        if not dry_run:
-            free_lost_slots(limit, alias)
+        free_lost_slots(line, alias)
     return recovered
 
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
 
 from .identifiers import PREFIX, parse_token
 from .limits import Limit
 from .models import Continuation
 from .transitions import FINISHED, Status
-
-if TYPE_CHECKING:
-    from redis import Redis
 
 # In these no delivery runs, or will run before another is pushed.
 _IDLE = FINISHED | {Status.PAUSED}
