@@ -69,36 +69,22 @@ class RQDelivery:
     """Deliveries are RQ jobs, made by django-rq's `get_queue`."""
 
     def push(self, continuation: Continuation, *, at_front: bool = False) -> None:
-        queue = queue_named(continuation.queue_name)
-        job = _job(queue, continuation, continuation.delivery)
-        if (moment := _ahead(continuation)) is not None:
-            job.enqueue_at_front = at_front
-            queue.schedule_job(job, moment)
-            return
-        # A push that redis-py repeated after a lost answer must not put the id on the queue twice. RQ cannot tell for
-        # a job with a limit or dependencies; the claim can.
-        unique = not job.has_rate_limit and not _depends_on(continuation)
-        try:
-            queue.enqueue_job(job, at_front=at_front, unique=unique)
-        except DuplicateJobError:
-            return
-        if queue.is_async:
-            _warn_without_listener(queue, continuation)
+        self.push_many([continuation], at_front=at_front)
 
     def push_many(self, continuations: Sequence[Continuation], *, at_front: bool = False) -> None:
         first = continuations[0]
         queue = queue_named(first.queue_name)
         if not queue.is_async:
-            # They run here, one after the other.
             for continuation in continuations:
-                self.push(continuation)
+                _run_here(queue, continuation)
             return
         key = Job.key_for(rq_job_id(first.pk, first.delivery))
         with queue.connection.pipeline() as pipeline:
             is_there = False
             while not is_there:
                 with contextlib.suppress(WatchError):
-                    # While it watches, redis-py does not send the batch again by itself when an answer was lost.
+                    # While it watches, redis-py does not by itself send again what may have arrived: whether it has
+                    # is seen here.
                     pipeline.watch(key)  # type: ignore[no-untyped-call]
                     if not pipeline.exists(key):
                         _fill(pipeline, queue, continuations, at_front=at_front)
@@ -120,7 +106,8 @@ class RQDelivery:
         # One MULTI: RQ's own clean-up must not find the dead execution and call its callbacks.
         with connection.pipeline() as pipeline:
             # First, since RQ begins the MULTI here.
-            _put(pipeline, queue, limit, continuation, _job(queue, continuation, continuation.delivery), at_front=True)
+            job = _job(queue, continuation, continuation.delivery)
+            _put(pipeline, queue, limit, job, at_front=True, since=continuation.created_at)
             queue.remove(old, pipeline=pipeline)
             pipeline.lrem(queue.intermediate_queue_key, 0, old.id)
             for rq_execution_id in dead:
@@ -201,21 +188,30 @@ def _fill(pipeline: Pipeline, queue: Queue, continuations: Sequence[Continuation
             job.register_dependency(pipeline=pipeline)
             job.save(pipeline=pipeline)
         else:
-            _put(pipeline, queue, limit, continuation, job, at_front=at_front)
+            _put(pipeline, queue, limit, job, at_front=at_front, since=continuation.enqueued_at)
     if limit is not None and moment is None and not waits:
         limit.let_in(pipeline)
 
 
 def _put(
-    pipeline: Pipeline, queue: Queue, limit: Limit | None, continuation: Continuation, job: Job, *, at_front: bool
+    pipeline: Pipeline, queue: Queue, limit: Limit | None, job: Job, *, at_front: bool, since: dt.datetime
 ) -> None:
-    """Buffer a job on its queue, or in line for a slot of its limit as one that waits since its row was made."""
+    """Buffer a job on its queue, or in line for a slot of its limit."""
     if limit is None:
         queue.enqueue_job(job, pipeline=pipeline, at_front=at_front)
     else:
         job.enqueue_at_front = at_front
-        # In whole seconds like RQ's own; ids, which sort in the order they were made, decide within one.
-        limit.join(job, pipeline, since=int(continuation.created_at.timestamp()))
+        limit.join(job, pipeline, since=since.timestamp())
+
+
+def _run_here(queue: Queue, continuation: Continuation) -> None:
+    """A queue with ASYNC=False runs what is put on it."""
+    job = _job(queue, continuation, continuation.delivery)
+    if (moment := _ahead(continuation)) is not None:
+        queue.schedule_job(job, moment)
+        return
+    with contextlib.suppress(DuplicateJobError):
+        queue.enqueue_job(job, unique=not _depends_on(continuation))
 
 
 def _dependencies_are_met(pipeline: Pipeline, queue: Queue, continuation: Continuation) -> bool:
