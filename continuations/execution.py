@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import gc
 import traceback
 from dataclasses import dataclass, replace
@@ -13,17 +12,28 @@ from django.utils import timezone
 from rq.exceptions import ShutDownImminentException
 from rq.timeouts import BaseTimeoutException
 
-from . import attributes, codec, current, log, signals, upkeep
+from . import attributes, codec, current, log, signals
 from .claim import Claim, Refusal, claim
 from .conf import settings
 from .delivery import deliver
-from .errors import CheckpointError, CrashLimitError, Interrupt, ResumeLimitError, SerializationError, storable, text_of
+from .errors import (
+    CheckpointError,
+    CrashLimitError,
+    Interrupt,
+    ResumeLimitError,
+    SerializationError,
+    as_exception,
+    class_of,
+    text_of,
+    traceback_of,
+)
 from .family import after_end
 from .followup import on_end
 from .hooks import Hooks
 from .loading import load_job_class
 from .missing import MISSING
 from .models import Continuation, Execution, StepRecord
+from .onward import onward
 from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect, tells_of_a_loss
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
 from .progress import Progress
@@ -35,7 +45,6 @@ if TYPE_CHECKING:
     import uuid
 
     from .job import ContinuableJob
-    from .rests import Rest
     from .workplace import Workplace
 
 
@@ -267,7 +276,7 @@ class _Running:
         if self.job_class is None:
             # It could not be loaded, so it cannot say what to do about that either.
             assert ending.error is not None
-            return Decision(Status.FAILED, "error", error=_as_exception(ending.error))
+            return Decision(Status.FAILED, "error", error=as_exception(ending.error))
         if isinstance(ending.error, (CrashLimitError, ResumeLimitError)):
             return at_limit(self.job_class, ending.error)
         return decide(self.job_class, row, ending, self._situation())
@@ -295,10 +304,19 @@ class _Running:
         if decision.status == Status.SUCCEEDED:
             changes["result_json"] = result_json
         changes |= _error_fields(decision.error) | {
-            "error_traceback": "" if decision.error is None else _traceback(decision.error)
+            "error_traceback": "" if decision.error is None else traceback_of(decision.error)
         }
-        outcome = self._rest(row, decision, changes, now)
-        if outcome.status in FINISHED and row.delivery == 0:
+        goes_on = onward(self.job_class, row, decision, self.place, now)
+        changes |= goes_on.changes
+        outcome = Outcome(
+            row,
+            decision.status,
+            error=decision.error,
+            wait=goes_on.wait,
+            moved_on=goes_on.moved_on,
+            at_front=goes_on.at_front,
+        )
+        if decision.status in FINISHED and row.delivery == 0:
             changes |= {"anchor_open": False}
             if decision.status != Status.CANCELLED:
                 changes["check_after"] = None
@@ -328,28 +346,6 @@ class _Running:
         if getattr(kind, hook) is not getattr(Hooks, hook):
             self.job._bind(row, None, None)
             on_end(self.job, row, decision.error, last_try=last_try)
-
-    def _rest(self, row: Continuation, decision: Decision, changes: dict[str, Any], now: dt.datetime) -> Outcome:
-        """How the continuation goes on: at once, after a wait, on another queue, or not at all."""
-        status, wait = decision.status, decision.wait
-        changes["check_after"] = upkeep.after_push() if status in FINISHED else None
-        if status not in (Status.INTERRUPTED, Status.WAITING):
-            return Outcome(row, status, error=decision.error)
-        assert self.job_class is not None
-        queue_name = self.job_class.resume_queue_name or row.queue_name
-        run_after = now + dt.timedelta(seconds=wait) if wait else None
-        changes |= {"run_after": run_after, "check_after": upkeep.after_push(run_after)}
-        rest = decision.rest
-        if rest is not None and not rest.in_place:
-            changes |= {"waiting_for": rest.name, "check_after": rest.check_after(run_after)}
-        elif queue_name == row.queue_name and (wait == 0 or self._waits_in_place(wait, row.queue_name, rest)):
-            at_front = decision.reason in FRONT_REASONS
-            return Outcome(row, status, error=decision.error, wait=wait, at_front=at_front)
-        changes |= {"delivery": row.delivery + 1, "queue_name": queue_name, "enqueued_at": now}
-        return Outcome(row, status, error=decision.error, moved_on=True)
-
-    def _waits_in_place(self, wait: float, queue_name: str, rest: Rest | None) -> bool:
-        return (rest is None or self.place.sleeps) and self.place.waits_in_place(wait, queue_name)
 
     def _record(self) -> StepRecord | None:
         """The step in progress, or the last one that was completed."""
@@ -384,17 +380,4 @@ def _left(interrupt: Interrupt) -> Ending:
 def _error_fields(error: BaseException | None) -> dict[str, str]:
     if error is None:
         return {"error_class": "", "error_message": ""}
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return {"error_class": name[:255], "error_message": text_of(error)}
-
-
-def _traceback(error: BaseException) -> str:
-    try:
-        return storable("".join(traceback.format_exception(error)))
-    except Exception:  # noqa: BLE001 - as for the message
-        return text_of(error)
-
-
-def _as_exception(error: BaseException) -> Exception:
-    return error if isinstance(error, Exception) else RuntimeError(str(error))
+    return {"error_class": class_of(error)[:255], "error_message": text_of(error)}

@@ -19,6 +19,7 @@ from .delivery import deliver, report_end
 from .errors import BusyError, InvalidStepError, TransitionError
 from .family import after_end, cancel_strays
 from .identifiers import rq_job_id, uuid7
+from .keys import take_key
 from .querysets import ContinuationQuerySet
 from .records import Event, Execution, StepRecord
 from .takeover import steps_are_free, take_steps
@@ -209,7 +210,8 @@ class Continuation(models.Model):
     def retry(self, *, by: str = "", reason: str = "") -> None:
         """Run a failed continuation again. It carries on at the step and cursor where it failed.
 
-        `by` and `reason` say who asked and why. Raises `TransitionError` from any other status, and `BusyError`.
+        `by` and `reason` say who asked and why. Raises `TransitionError` from any other status,
+        `KeyConflictError` if another continuation has its key by now, and `BusyError`.
         """
         with self._changing():
             self._check(Status.ENQUEUED, "retry", VERBS["retry"])
@@ -221,8 +223,8 @@ class Continuation(models.Model):
 
         `keep_cursor`: let the step go on at its last cursor, as for rows that were added since. Events that the
         forgotten steps waited for are forgotten too, and children they had enqueued are cancelled. Raises
-        `InvalidStepError` for a step that was never met, `TransitionError` unless it has ended or is paused, and
-        `BusyError`.
+        `InvalidStepError` for a step that was never met, `TransitionError` unless it has ended or is paused,
+        `KeyConflictError` if another continuation has its key by now, and `BusyError`.
         """
         with self._changing():
             self._check(Status.ENQUEUED, "rerun", VERBS["rerun_from"])
@@ -330,7 +332,8 @@ class Continuation(models.Model):
         Continuation.objects.using(self._state.db).filter(pk=self.pk).update(**changes)
 
     def _reopen(self, **changes: Any) -> None:
-        """Go on after the end, as if it had been paused there."""
+        """Go on after the end, as if it had been paused there. Raises `KeyConflictError` if its key was taken."""
+        take_key(self)
         ended = {"finished_at": None, "anchor_open": True, "follow_up_failed_at": None, "follow_up_error": ""}
         self.redeliver(**ended, **_A_NEW_START, **changes)
 

@@ -11,9 +11,6 @@ from typing import Any
 import django
 import pytest
 
-# Playwright's event loop runs in the thread of the tests, where the ORM is used too.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 
@@ -30,11 +27,14 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    # Playwright's event loop runs in the thread of the tests, where the ORM is used too.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     assert executable, "no Chromium found: apt-get install chromium, or set CHROMIUM"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield browser
         browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from continuations import ContinuableJob, Step, retry_on
+from continuations import ContinuableJob, Step, Stop, retry_on
 
 from .models import Applied
 
@@ -35,6 +35,19 @@ class Count(ContinuableJob):
             with step.atomic():
                 note(self.run, i)
             time.sleep(self.pause)
+
+
+class Polite(Count):
+    """Yields to other jobs about three times a second."""
+
+    max_runtime = 0.3
+
+
+class Throttled(Count):
+    """Rests once, for two seconds, before its second step."""
+
+    def should_stop(self) -> Stop | None:
+        return Stop("throttled", wait=2) if self.executions == 1 else None
 
 
 class Slow(ContinuableJob):
