@@ -378,7 +378,10 @@ def test_a_silent_execution_should_be_moving() -> None:
     now = step.heartbeat_at + dt.timedelta(minutes=14)
     assert words.moving(row, step, now) == "It should, but its last sign of life came 14 min ago."
     assert Continuation.objects.needing_attention().count() == 0
-    StepRecord.objects.update(heartbeat_at=timezone.now() - dt.timedelta(minutes=14))
+    past = timezone.now() - dt.timedelta(minutes=14)
+    StepRecord.objects.update(heartbeat_at=past)
+    owner = Execution.objects.create(continuation=row, number=99, started_at=past)
+    Continuation.objects.filter(pk=row.pk).update(owner=owner.pk)
     assert Continuation.objects.needing_attention().get() == row
 
 
