@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -69,9 +70,14 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
     with place.hold():
         place.disarm()
         outcome = running.end(ending)
-    if isinstance(ending.error, (KeyboardInterrupt, SystemExit)):
-        return replace(outcome, stop=ending.error)
-    return outcome
+    stop = ending.error if isinstance(ending.error, (KeyboardInterrupt, SystemExit)) else None
+    if running.left_open:
+        # A generator that holds the block ends it when it is collected: not in the middle of another transaction.
+        traceback.clear_frames(ending.error.__traceback__ if ending.error else None)
+        place.listen(lambda: None)
+        del running, ending
+        gc.collect()
+    return outcome if stop is None else replace(outcome, stop=stop)
 
 
 class _Running:
@@ -89,6 +95,8 @@ class _Running:
         self.sequence: Sequence | None = None
         self.stopping: Stopping | None = None
         self.alias = self.progress.alias
+        # A transaction that `perform` left open was rolled back.
+        self.left_open = False
         # The driver's connection with which `perform` began.
         self._driver: Any = None
 
@@ -141,6 +149,7 @@ class _Running:
     def _end(self, ending: Ending) -> Outcome:
         """Decide and write the outcome in one transaction, under the row's lock."""
         left_open = self.progress.blocks.abandon()
+        self.left_open = self.left_open or bool(left_open)
         if ending.reason == "superseded":
             return Outcome(self.continuation, refusal=Refusal.SUPERSEDED)
         try:

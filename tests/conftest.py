@@ -11,7 +11,7 @@ import pytest
 from tests.processes import Worker, database_url
 
 on_sqlite = (os.environ.get("DATABASE_URL") or "sqlite").startswith("sqlite")
-# SQLite is a file: there is no connection to lose. The short chaos run has a SQLite of its own, whatever the others have.
+# SQLite is a file, and has no connection to lose. The short chaos run has one of its own, whatever the others have.
 collect_ignore = ["test_lost_answers.py"] if on_sqlite else ["test_chaos.py"]
 
 
