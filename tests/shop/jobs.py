@@ -95,6 +95,20 @@ class Commits(ContinuableJob):
                 step.advance()
 
 
+class EndsWhenTold(ContinuableJob):
+    """Comes to its end once the ledger says so."""
+
+    def perform(self, run: str) -> None:
+        self.step("first", lambda: note(run, "first"))
+        self.step("last", lambda: self.wait(run))
+        note(run, "end")
+
+    def wait(self, run: str) -> None:
+        note(run, "waits")
+        while not Applied.objects.filter(run=run, item="told").exists():
+            time.sleep(0.02)
+
+
 class DiesOnce(ContinuableJob):
     """Kills its own process at item 5, once."""
 
