@@ -101,10 +101,15 @@ class Workplace:
         """Whether a rest of so many seconds is spent here instead of going back to the queue."""
         return True
 
+    @property
+    def is_told_to_stop(self) -> bool:
+        """By a signal, or by the worker through shared memory."""
+        return self.stop_asked or bool(self.stop_flag[0])
+
     def wait(self, seconds: float) -> bool:
         """Wait, unless asked to stop meanwhile. True: waited to the end."""
         end = time.monotonic() + seconds
-        while not self.stop_asked and not self.stop_flag[0] and self.ask() is None:
+        while not self.is_told_to_stop and self.ask() is None:
             rest = end - time.monotonic()
             if rest <= 0:
                 return True
