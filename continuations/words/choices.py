@@ -123,7 +123,7 @@ def _goes_on(step: StepRecord | None) -> str:
 def _move_on(step: StepRecord | None) -> str:
     if step is None or step.kind != StepRecord.Kind.STEP:
         return ""
-    return _("Moves %(place)s elsewhere, for example past what cannot be done.") % {"place": place(step)}
+    return _("Moves the cursor of step %(step)s, for example past what cannot be done.") % {"step": step.name}
 
 
 def _event(row: Continuation, step: StepRecord | None) -> str:
