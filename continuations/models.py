@@ -241,7 +241,7 @@ class Continuation(models.Model):
         """
         text = codec.encode(cursor, what=f"cursor of step {step!r}")
         with self._changing():
-            if self.status not in VERBS["set_cursor"]:
+            if not transitions.allows("set_cursor", self.status):
                 raise TransitionError(f"{self} is {self.status}: cannot set a cursor. Pause it first.")
             record = self._step_named(step)
             if record.status != StepRecord.Status.RUNNING or record.kind != StepRecord.Kind.STEP:
@@ -261,7 +261,7 @@ class Continuation(models.Model):
         if not isinstance(name, str) or not name.strip() or len(name) > EVENT_NAME_LENGTH:
             raise ValueError(f"{name!r:.300} is no name of an event: expected 1 to {EVENT_NAME_LENGTH} characters")
         with self._changing():
-            if self.status not in VERBS["send"]:
+            if not transitions.allows("send", self.status):
                 raise TransitionError(f"{self} is {self.status}: nothing will wait for event {name!r} any more.")
             event, is_first = Event.objects.using(self._state.db).get_or_create(
                 continuation=self, name=name, defaults={"payload_json": text}

@@ -90,6 +90,11 @@ VERBS: dict[str, frozenset[Status]] = {
 }
 
 
+def allows(verb: str, status: str) -> bool:
+    """Whether a person may ask for `verb` in this status."""
+    return status in VERBS[verb]
+
+
 def check(source: str, target: str, *, subject: str, verb: str, sources: frozenset[Status] | None = None) -> None:
     """Raise `TransitionError` unless the table has an arrow from `source` to `target`.
 
