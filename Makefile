@@ -2,6 +2,7 @@
 # make test   all tests on SQLite and an embedded Valkey
 # make chaos  real workers under a rain of faults, and a count of what was lost and repeated
 # make lint   style, types, migrations, deployment checks
+# make docs   the documentation, into docs/_build/html; a warning is an error
 # make clean  remove what these made
 #
 # Needs Python 3.11 or newer and nothing else: everything is installed into .venv.
@@ -14,7 +15,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test chaos lint clean
+.PHONY: demo test chaos lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python manage.py demo $(ARGS)
@@ -34,8 +35,11 @@ lint: $(VENV)/.lint
 	DJANGO_DEBUG=0 DJANGO_ALLOWED_HOSTS=demo.example DJANGO_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
 
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+
 clean:
-	rm -rf $(VENV) .venvs .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venvs .demo build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -57,4 +61,8 @@ $(VENV)/.chaos: $(VENV)/.test
 
 $(VENV)/.lint: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable '.[demo]' --group lint --group test --group types '$(DJANGO)'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.test
+	$(PIP) install --group docs
 	touch $@

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError, connections, transaction
@@ -10,7 +9,7 @@ from django.utils import timezone
 
 from . import attributes, log
 from .current import running
-from .errors import TransitionError, storable, text_of
+from .errors import TransitionError, traceback_of
 from .loading import load_job_class
 from .models import Continuation
 from .outages import TROUBLE
@@ -68,11 +67,7 @@ def _call(job: ContinuableJob, row: Continuation, name: str, error: Exception | 
 
 
 def _note(row: Continuation, error: Exception) -> None:
-    try:
-        text = storable("".join(traceback.format_exception(error)))
-    except Exception:  # noqa: BLE001 - an error whose text cannot be had
-        text = text_of(error)
-    _write(row, timezone.now(), text)
+    _write(row, timezone.now(), traceback_of(error))
 
 
 def _write(row: Continuation, failed_at: Any, text: str) -> None:

@@ -7,14 +7,16 @@ import functools
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from redis import ConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
 from rq.executions import Execution as RQExecution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from redis import Redis
 
     from .models import Execution
 
@@ -33,6 +35,16 @@ MARKER_KEY = f"{_PREFIX}:marker"
 def lease_key(rq_execution_id: str) -> str:
     """Where the lease of an execution lies in Redis."""
     return f"{_PREFIX}:lease:{rq_execution_id}"
+
+
+def impatient(connection: Redis, seconds: float) -> Redis:
+    """A client of the same Redis that gives up after so many seconds, without a second try."""
+    pool = connection.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        return connection
+    options: dict[str, Any] = dict(pool.connection_kwargs)
+    options |= {"retry": Retry(NoBackoff(), 0), "socket_timeout": seconds, "socket_connect_timeout": seconds}
+    return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **options))
 
 
 def remembers_since(connection: Redis) -> float:

@@ -20,10 +20,11 @@ from .errors import BusyError, InvalidStepError, TransitionError
 from .family import after_end, cancel_strays
 from .fields import NameField
 from .identifiers import rq_job_id, uuid7
+from .keys import take_key
 from .querysets import ContinuationQuerySet
 from .records import Event, Execution, StepRecord
 from .takeover import steps_are_free, take_steps
-from .transitions import CLAIMABLE, FINISHED, Status
+from .transitions import VERBS, Status
 
 __all__ = ["Continuation", "Event", "Execution", "StepRecord"]
 
@@ -211,10 +212,11 @@ class Continuation(models.Model):
     def retry(self, *, by: str = "", reason: str = "") -> None:
         """Run a failed continuation again. It carries on at the step and cursor where it failed.
 
-        `by` and `reason` say who asked and why. Raises `TransitionError` from any other status, and `BusyError`.
+        `by` and `reason` say who asked and why. Raises `TransitionError` from any other status,
+        `KeyConflictError` if another continuation has its key by now, and `BusyError`.
         """
         with self._changing():
-            self._check(Status.ENQUEUED, "retry", frozenset({Status.FAILED}))
+            self._check(Status.ENQUEUED, "retry", VERBS["retry"])
             self._reopen(**_request(by, reason))
             signals.emit_on_commit(signals.retried, self)
 
@@ -223,11 +225,11 @@ class Continuation(models.Model):
 
         `keep_cursor`: let the step go on at its last cursor, as for rows that were added since. Events that the
         forgotten steps waited for are forgotten too, and children they had enqueued are cancelled. Raises
-        `InvalidStepError` for a step that was never met, `TransitionError` unless it has ended or is paused, and
-        `BusyError`.
+        `InvalidStepError` for a step that was never met, `TransitionError` unless it has ended or is paused,
+        `KeyConflictError` if another continuation has its key by now, and `BusyError`.
         """
         with self._changing():
-            self._check(Status.ENQUEUED, "rerun", FINISHED | {Status.PAUSED})
+            self._check(Status.ENQUEUED, "rerun", VERBS["rerun_from"])
             self._reset_steps(step, keep_cursor=keep_cursor)
             self._reopen(**_request(by, reason), result_json=None)
             signals.emit_on_commit(signals.retried, self)
@@ -241,7 +243,7 @@ class Continuation(models.Model):
         """
         text = codec.encode(cursor, what=f"cursor of step {step!r}")
         with self._changing():
-            if self.status not in CLAIMABLE | {Status.PAUSED, Status.FAILED}:
+            if self.status not in VERBS["set_cursor"]:
                 raise TransitionError(f"{self} is {self.status}: cannot set a cursor. Pause it first.")
             record = self._step_named(step)
             if record.status != StepRecord.Status.RUNNING or record.kind != StepRecord.Kind.STEP:
@@ -261,7 +263,7 @@ class Continuation(models.Model):
         if not isinstance(name, str) or not name.strip() or len(name) > EVENT_NAME_LENGTH:
             raise ValueError(f"{name!r:.300} is no name of an event: expected 1 to {EVENT_NAME_LENGTH} characters")
         with self._changing():
-            if self.status in FINISHED - {Status.FAILED}:
+            if self.status not in VERBS["send"]:
                 raise TransitionError(f"{self} is {self.status}: nothing will wait for event {name!r} any more.")
             event, is_first = Event.objects.using(self._state.db).get_or_create(
                 continuation=self, name=name, defaults={"payload_json": text}
@@ -332,7 +334,8 @@ class Continuation(models.Model):
         Continuation.objects.using(self._state.db).filter(pk=self.pk).update(**changes)
 
     def _reopen(self, **changes: Any) -> None:
-        """Go on after the end, as if it had been paused there."""
+        """Go on after the end, as if it had been paused there. Raises `KeyConflictError` if its key was taken."""
+        take_key(self)
         ended = {"finished_at": None, "anchor_open": True, "follow_up_failed_at": None, "follow_up_error": ""}
         self.redeliver(**ended, **_A_NEW_START, **changes)
 

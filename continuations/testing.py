@@ -7,7 +7,7 @@ here works inside `TestCase` and pytest-django's `db`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -42,6 +42,9 @@ class MemoryDelivery:
     """Hands nothing to anybody: the rows are enough for the functions of this module."""
 
     def push(self, continuation: Continuation, *, at_front: bool = False) -> None:
+        """Nothing to do."""
+
+    def push_many(self, continuations: Sequence[Continuation], *, at_front: bool = False) -> None:
         """Nothing to do."""
 
     def replace(self, continuation: Continuation, delivery: int, execution: Any) -> None:

@@ -76,6 +76,19 @@ OWNED = frozenset({S.RUNNING, S.PAUSING, S.CANCELLING})
 # Waiting for a worker, or for the moment at which it will.
 CLAIMABLE = frozenset({S.ENQUEUED, S.INTERRUPTED, S.WAITING})
 
+# What a person may ask for, and in which status. Beyond that, `set_cursor` needs a step in progress, `follow_up` one
+# that failed, and a pause or a cancel that is not heeded may be asked for again by force.
+VERBS: dict[str, frozenset[Status]] = {
+    "pause": CLAIMABLE | {S.RUNNING},
+    "resume": frozenset({S.PAUSED, S.PAUSING}),
+    "cancel": CLAIMABLE | {S.RUNNING, S.PAUSING, S.PAUSED},
+    "retry": frozenset({S.FAILED}),
+    "rerun_from": FINISHED | {S.PAUSED},
+    "set_cursor": CLAIMABLE | {S.PAUSED, S.FAILED},
+    "send": frozenset(Status) - FINISHED | {S.FAILED},
+    "follow_up": frozenset({S.SUCCEEDED}),
+}
+
 
 def check(source: str, target: str, *, subject: str, verb: str, sources: frozenset[Status] | None = None) -> None:
     """Raise `TransitionError` unless the table has an arrow from `source` to `target`.

@@ -79,7 +79,11 @@ class ContinuableWorkerMixin(BaseWorker):
         return execution
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        super().maintain_heartbeats(job, execution)
+        try:
+            super().maintain_heartbeats(job, execution)
+        except (RedisError, OSError) as error:
+            # RQ's worker ends here, and leaves its horse to itself.
+            self.log.warning("Worker %s: Redis does not answer: %s", self.name, error)
         self._renew_lease(execution)
         self.look_for_lost_continuations()
 

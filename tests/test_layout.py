@@ -17,18 +17,18 @@ PACKAGE = Path(continuations.__file__).parent
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
     *("errors", "missing", "conf", "signals", "transitions", "successor", "identifiers"),
-    *("codec", "attributes", "definition", "policies", "log", "rq_options", "loading"),
+    *("codec", "attributes", "definition", "policies", "log", "limits", "rq_options", "loading"),
     *("files", "keyset", "sources"),
     *("delivery", "upkeep"),
-    *("fields", "records", "takeover", "family", "querysets", "models"),
+    *("fields", "records", "takeover", "family", "querysets", "keys", "models"),
     *("outages", "blocks", "statements", "progress"),
     *("liveness", "shutdown", "stopping", "workplace"),
     *("rests", "step", "sequence"),
     *("current", "hooks", "followup"),
-    *("outcome", "sessions", "claim", "execution"),
-    "enqueueing",
-    "job",
-    *("recovery", "runner", "worker", "defaults"),
+    *("outcome", "onward", "sessions", "claim", "execution"),
+    *("enqueueing", "configured", "job"),
+    *("slots", "recovery", "runner", "worker", "defaults"),
+    *("presence", "words", "console"),
     *("testing", "pytest_plugin", "checks", "admin", "contrib", "apps", "management"),
 ]
 

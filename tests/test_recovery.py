@@ -113,11 +113,11 @@ def test_what_depends_on_another_job_is_left_alone(redis_url: str) -> None:
     assert Continuation.objects.recover() == []
 
 
-def test_what_is_not_due_to_be_looked_at_costs_one_query(
+def test_what_is_not_due_to_be_looked_at_costs_two_queries(
     redis_url: str, django_assert_num_queries: Callable[[int], Any]
 ) -> None:
     Count.enqueue("a", 1)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         assert Continuation.objects.recover() == []
 
 
@@ -179,7 +179,9 @@ def running(owner: dict[str, Any], **changes: Any) -> Continuation:
     continuation = Count.enqueue("a", 1)
     redis().delete(django_rq.get_queue("default").key)
     execution = Execution.objects.create(continuation=continuation, number=1, rq_job_id=continuation.rq_job_id, **owner)
-    Continuation.objects.update(status="running", owner=execution.pk, executions=1, check_after=None, **changes)
+    Continuation.objects.filter(pk=continuation.pk).update(
+        status="running", owner=execution.pk, executions=1, check_after=None, **changes
+    )
     continuation.refresh_from_db()
     return continuation
 
@@ -195,6 +197,38 @@ def test_an_owner_whose_lease_has_run_out_is_dead(redis_url: str) -> None:
     assert (found.action, found.why) == ("taken over", "its lease has run out")
     assert (status(continuation), continuation.reason, continuation.crashes) == ("interrupted", "crash", 1)
     assert queued() == [f"{continuation.rq_job_id}-1"]
+
+
+def test_owners_are_looked_at_however_many_deliveries_are_due(redis_url: str) -> None:
+    """W5: NULLs sort last on PostgreSQL, and a bulk that waits in its queue is due again and again."""
+    died = running({**ELSEWHERE, "lease": 12.0})
+    Count.enqueue_many([("a", 1)] * 5)
+    redis_remembers()
+    let_time_pass()
+    (found,) = Continuation.objects.recover(limit=3)
+    assert (found.continuation.pk, found.action) == (died.pk, "taken over")
+
+
+def test_deliveries_are_looked_for_however_many_owners_there_are(redis_url: str) -> None:
+    """W5: the limit is for deliveries."""
+    lost = Count.enqueue("a", 1)
+    owners = [running({**ELSEWHERE, "lease": 12.0, "rq_execution_id": str(number)}).owner for number in range(4)]
+    redis_remembers()
+    let_time_pass()
+    found = Continuation.objects.recover(limit=1)
+    assert [each.action for each in found] == ["taken over"] * len(owners) + ["delivered again"]
+    assert found[-1].continuation.pk == lost.pk
+
+
+def test_a_bulk_that_waits_in_its_queue_is_looked_at_in_turns(redis_url: str) -> None:
+    """W5: each run takes those that are due the longest, and looks at them again later."""
+    waiting = {continuation.pk for continuation in Count.enqueue_many([("a", 1)] * 5)}
+    let_time_pass()
+    for left in (3, 1, 0):
+        assert Continuation.objects.recover(limit=2) == []
+        due = Continuation.objects.filter(check_after__lte=timezone.now())
+        assert due.count() == left
+        assert set(due.values_list("pk", flat=True)) <= waiting
 
 
 def test_an_owner_with_a_lease_is_alive(redis_url: str) -> None:

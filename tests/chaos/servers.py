@@ -27,11 +27,12 @@ def free_port() -> int:
 
 
 class Valkey:
-    """Forgets everything when it is killed."""
+    """Forgets everything when it is killed, unless it has a folder to remember it in."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
         self._server: ValkeyServer | None = None
 
     @property
@@ -39,7 +40,11 @@ class Valkey:
         return self._server is not None
 
     def start(self) -> None:
-        self._server = ValkeyServer(port=self.port)
+        if self._folder is None:
+            self._server = ValkeyServer(port=self.port)
+        else:
+            memory = {"appendonly": "yes", "appendfsync": "always"}
+            self._server = ValkeyServer(port=self.port, data_dir=self._folder, persist=True, config=memory)
         self._server.start()
 
     def kill(self) -> None:

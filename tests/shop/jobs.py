@@ -7,7 +7,9 @@ import signal
 import time
 from typing import Any
 
-from continuations import ContinuableJob, Step, retry_on
+from django.db import transaction
+
+from continuations import ContinuableJob, Step, Stop, retry_on
 
 from .models import Applied
 
@@ -33,6 +35,19 @@ class Count(ContinuableJob):
             with step.atomic():
                 note(self.run, i)
             time.sleep(self.pause)
+
+
+class Polite(Count):
+    """Yields to other jobs about three times a second."""
+
+    max_runtime = 0.3
+
+
+class Throttled(Count):
+    """Rests once, for two seconds, before its second step."""
+
+    def should_stop(self) -> Stop | None:
+        return Stop("throttled", wait=2) if self.executions == 1 else None
 
 
 class Slow(ContinuableJob):
@@ -69,6 +84,42 @@ class Fails(ContinuableJob):
         if not Applied.objects.filter(run=self.run, item="fixed").exists():
             raise ValueError("broken")
         return "fine"
+
+
+class Commits(ContinuableJob):
+    """Every kind of transaction: a step that is one, blocks of a step, and some of Django's own."""
+
+    def perform(self, run: str) -> str:
+        self.run = run
+        self.step("atomic", lambda: note(run, "atomic"), atomic=True)
+        self.step(self.blocks)
+        self.step(self.transactions, start=0)
+        return "done"
+
+    def blocks(self, step: Step) -> None:
+        for i in step.iterate(range(2)):
+            with step.atomic():
+                note(self.run, f"block {i}")
+
+    def transactions(self, step: Step) -> None:
+        while step.cursor < 2:
+            with transaction.atomic():
+                note(self.run, f"transaction {step.cursor}")
+                step.advance()
+
+
+class EndsWhenTold(ContinuableJob):
+    """Comes to its end once the ledger says so."""
+
+    def perform(self, run: str) -> None:
+        self.step("first", lambda: note(run, "first"))
+        self.step("last", lambda: self.wait(run))
+        note(run, "end")
+
+    def wait(self, run: str) -> None:
+        note(run, "waits")
+        while not Applied.objects.filter(run=run, item="told").exists():
+            time.sleep(0.02)
 
 
 class DiesOnce(ContinuableJob):
