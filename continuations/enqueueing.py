@@ -162,7 +162,10 @@ def _parent() -> tuple[Continuation | None, uuid.UUID | None]:
     job = current_job()
     if job is None:
         return None, None
-    step = None if job._sequence is None else job._sequence.current
+    if job._sequence is None:
+        # A hook: no step of a later run is meant.
+        return job.continuation, job.continuation.pk
+    step = job._sequence.current
     return job.continuation, None if step is None else step.record.pk
 
 

@@ -220,6 +220,7 @@ class _Running:
         )
         if mine is None or row.owner is not None or row.status != mine.outcome:
             return Outcome(row, refusal=Refusal.SUPERSEDED)
+        after_end(row)
         moved_on = row.delivery != self.continuation.delivery
         if moved_on and not row.is_told_only:
             deliver(row)

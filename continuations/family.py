@@ -69,12 +69,13 @@ def waits_for_children(row: Continuation) -> bool:
     return running.filter(kind=StepRecord.Kind.CHILDREN).exists()
 
 
-def children_of_this_run(row: Continuation) -> ContinuationQuerySet:
-    """Children, oldest first, without those that were enqueued in a step that was reset since."""
-    alias = row._state.db
-    steps = StepRecord.objects.using(alias).filter(continuation=row).values("pk")
-    children = type(row).objects.using(alias).filter(parent=row)
-    return children.filter(Q(parent_step=None) | Q(parent_step__in=steps)).order_by("created_at", "pk")
+def children_of_this_run(row: Continuation, *, before: StepRecord | None = None) -> ContinuationQuerySet:
+    """Children, oldest first, without those of hooks, of steps that were reset since, and of steps not `before` one."""
+    steps = StepRecord.objects.using(row._state.db).filter(continuation=row)
+    if before is not None:
+        steps = steps.filter(position__lt=before.position)
+    children = type(row).objects.using(row._state.db).filter(parent=row)
+    return children.filter(Q(parent_step=None) | Q(parent_step__in=steps.values("pk"))).order_by("created_at", "pk")
 
 
 def cancel_children(row: Continuation) -> int:
@@ -88,7 +89,8 @@ def cancel_strays(row: Continuation) -> int:
     alias = row._state.db
     steps = StepRecord.objects.using(alias).filter(continuation=row).values("pk")
     strays = type(row).objects.using(alias).filter(parent=row).exclude(status__in=FINISHED)
-    strays = strays.exclude(parent_step=None).exclude(parent_step__in=steps)
+    # What hooks have enqueued follows up what has happened.
+    strays = strays.exclude(parent_step=None).exclude(parent_step=row.pk).exclude(parent_step__in=steps)
     return _cancel(strays, by=row.request_by, reason=f"{row} runs again from before it")
 
 

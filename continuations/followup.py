@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from . import attributes, log
@@ -26,9 +26,13 @@ def on_end(job: ContinuableJob, row: Continuation, error: Exception | None, *, l
     whole end is tried again, until the `last_try`.
     """
     name = "on_success" if row.status == Status.SUCCEEDED else "on_failure"
+    alias = row._state.db or "default"
     try:
-        with transaction.atomic(using=row._state.db):
+        with transaction.atomic(using=alias):
             _call(job, row, name, error)
+        if connections[alias].needs_rollback:
+            # MySQL undoes the whole transaction in a deadlock, and the hook has not let its error out.
+            raise OperationalError(f"{name} went on after the database had rolled back its transaction")
     except Exception as raised:
         if isinstance(raised, TROUBLE) and not last_try:
             raise

@@ -352,6 +352,10 @@ class ContinuableJob(Hooks):
 
     def _not_running(self) -> NotRunningError:
         name = type(self).__name__
+        if self._continuation is not None:
+            return NotRunningError(
+                f"{name} has ended: on_success and on_failure come after the last step: enqueue a job there"
+            )
         return NotRunningError(f"{name} is not running: use {name}.perform_now(...) or {name}.enqueue(...)")
 
 

@@ -18,6 +18,7 @@ from . import codec, signals, transitions, upkeep
 from .delivery import deliver, report_end
 from .errors import BusyError, InvalidStepError, TransitionError
 from .family import after_end, cancel_strays
+from .fields import NameField
 from .identifiers import rq_job_id, uuid7
 from .keys import take_key
 from .querysets import ContinuationQuerySet
@@ -46,9 +47,9 @@ class Continuation(models.Model):
     arguments_json = models.TextField(_("arguments"), db_column="arguments")
     rq_options_json = models.JSONField(_("RQ options"), db_column="rq_options", default=dict)
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.ENQUEUED)
-    key = models.CharField(_("key"), max_length=200, null=True)  # noqa: DJ001 - absent is not empty
+    key = NameField(_("key"), max_length=200, null=True)
     # The key while unfinished. Unique, since NULLs never collide, on every database alike.
-    active_key = models.CharField(max_length=200, null=True, unique=True)  # noqa: DJ001
+    active_key = NameField(max_length=200, null=True, unique=True)
     # No constraint in the database: a child inserted in its parent's open block must not lock the parent's row.
     parent = models.ForeignKey(
         "self",
@@ -59,7 +60,8 @@ class Continuation(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    # Id of the parent's step in which it was enqueued. Once that step was reset, it is a child of an earlier run.
+    # Id of the parent's step in which it was enqueued: once that was reset, it is a child of an earlier run. The id of
+    # the parent itself if a hook enqueued it.
     parent_step = models.UUIDField(null=True)
 
     # Number of the delivery that may claim this row; 0 is the anchor.

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from . import codec
+from .fields import NameField
 from .identifiers import uuid7
 
 
@@ -35,7 +36,7 @@ class StepRecord(models.Model):
         "Continuation", models.CASCADE, related_name="steps", verbose_name=_("continuation")
     )
     position = models.PositiveIntegerField(_("position"))
-    name = models.CharField(_("name"), max_length=200)
+    name = NameField(_("name"), max_length=200)
     # What waits is a step, too: its cursor is the moment until which it waits at most.
     kind = models.CharField(_("kind"), max_length=8, choices=Kind, default=Kind.STEP)
     status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.RUNNING)
@@ -139,7 +140,7 @@ class Event(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     continuation = models.ForeignKey("Continuation", models.CASCADE, related_name="events")
-    name = models.CharField(_("name"), max_length=200)
+    name = NameField(_("name"), max_length=200)
     payload_json = models.TextField(_("payload"), db_column="payload", null=True)  # noqa: DJ001
     sent_at = models.DateTimeField(_("sent at"), default=timezone.now)
 

@@ -101,4 +101,4 @@ class Children(Rest):
         return upkeep.again()
 
     def answer(self, row: Continuation, record: StepRecord) -> list[Continuation]:
-        return list(children_of_this_run(row))
+        return list(children_of_this_run(row, before=record))

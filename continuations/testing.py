@@ -259,7 +259,10 @@ def _tell_families() -> None:
     if not connections[database()].in_atomic_block:
         return
     rows = Continuation.objects.using(database())
-    for parent in rows.filter(pk__in=rows.exclude(parent=None).values("parent")):
+    parents = rows.filter(pk__in=rows.exclude(parent=None).values("parent"))
+    # Parents come before their children, and what is done to one changes the next.
+    for pk in list(parents.order_by("created_at", "pk").values_list("pk", flat=True)):
+        parent = rows.get(pk=pk)
         if parent.status == parent.Status.CANCELLED:
             cancel_children(parent)
         else:

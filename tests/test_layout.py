@@ -20,7 +20,7 @@ ORDER = [
     *("codec", "attributes", "definition", "policies", "log", "limits", "rq_options", "loading"),
     *("files", "keyset", "sources"),
     *("delivery", "upkeep"),
-    *("records", "takeover", "family", "querysets", "keys", "models"),
+    *("fields", "records", "takeover", "family", "querysets", "keys", "models"),
     *("outages", "blocks", "statements", "progress"),
     *("liveness", "shutdown", "stopping", "workplace"),
     *("rests", "step", "sequence"),
