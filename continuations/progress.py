@@ -165,6 +165,11 @@ class Progress:
         self._doubtful = self._doubtful or ended is not None
         if not self._doubtful:
             return False
+        if step.is_in_event_loop:
+            raise CheckpointError(
+                f"step {step.name!r}: a transaction in which its cursor moved has ended, and a coroutine cannot look "
+                "how; write `await step.acheckpoint()` before you use the cursor again"
+            )
         stored = StepRecord.objects.using(self.alias).get(pk=step.record.pk)
         is_behind = self._rolled_back or stored.sequence != step.record.sequence
         self._doubtful = self._rolled_back = False

@@ -6,10 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import async_to_sync
 from django.utils import timezone
 
-from . import codec
+from . import codec, coroutines
 from .errors import CheckpointError, InvalidStepError, WaitTimeout
 from .missing import MISSING
 from .outages import insistently
@@ -74,7 +73,6 @@ class Sequence:
             raise TypeError(f"step {name!r}: atomic=True is for steps without a cursor; leave out start=")
         self._checkpoint_before(isolated=isolated)
         step = self._begin(name, StepRecord.Kind.STEP, start)
-        step.is_coroutine = inspect.iscoroutinefunction(body)
         result = self._perform(step, call, atomic=atomic)
         self._isolated_ran = isolated
         return result
@@ -280,18 +278,25 @@ def _caller(name: str, body: Any) -> Callable[[Step], Any]:
         raise TypeError(
             f"step {name!r}: expected a callable, got {body!r:.100}: pass the method, `self.step(self.{name})`"
         )
-    function = async_to_sync(body) if inspect.iscoroutinefunction(body) else body
     try:
         parameters = inspect.signature(body).parameters.values()
     except (TypeError, ValueError):
-        return lambda step: function()
+        return lambda step: _ended(step, body())
     required = [each for each in parameters if each.default is each.empty and each.kind not in _VARIADIC]
     if not required:
-        return lambda step: function()
+        return lambda step: _ended(step, body())
     if len(required) == 1 and required[0].kind in _POSITIONAL:
-        return lambda step: function(step)
+        return lambda step: _ended(step, body(step))
     names = ", ".join(each.name for each in required)
     raise TypeError(f"step {name!r}: a step takes no required parameter, or one that gets the step; it has: {names}")
+
+
+def _ended(step: Step, result: Any) -> Any:
+    """The result of a body, which is still to be run if that is a coroutine function."""
+    if not inspect.iscoroutine(result):
+        return result
+    step.is_coroutine = True
+    return coroutines.run(result)
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -122,7 +122,10 @@ class Stopping:
         """The answer to `stopping()`: why this execution should leave, or None."""
         if self.asked is None and not self.flag[0] and time.monotonic() < self.due:
             return None
-        stop = self.look()
+        if self._progress.step is not None and self._progress.step.is_in_event_loop:
+            stop = self._reason_at_hand()
+        else:
+            stop = self.look()
         # Inside a transaction nothing is decided, but what was noted is known.
         return self.asked if stop is None else stop.reason
 
@@ -170,6 +173,13 @@ class Stopping:
         """Raise the interrupt again if it was swallowed."""
         if self.left is not None:
             raise self.left
+
+    def _reason_at_hand(self) -> Stop | None:
+        """What is known without a round trip, which a coroutine makes in `acheckpoint`."""
+        self.insist()
+        if self.flag[0]:
+            self._note("stopping")
+        return self._reason(time.monotonic(), on_beat=False)
 
     def _reason(self, now: float, *, on_beat: bool) -> Stop | None:
         for probe in probes:

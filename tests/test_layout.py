@@ -16,14 +16,14 @@ PACKAGE = Path(continuations.__file__).parent
 
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
-    *("errors", "missing", "conf", "signals", "transitions", "successor", "identifiers"),
+    *("errors", "missing", "conf", "signals", "transitions", "successor", "identifiers", "coroutines"),
     *("codec", "attributes", "definition", "policies", "log", "limits", "rq_options", "loading"),
-    *("files", "keyset", "sources"),
+    *("files", "keyset", "walking", "batching", "paging", "nesting", "sharding", "sources"),
     *("delivery", "upkeep"),
     *("fields", "records", "takeover", "family", "querysets", "keys", "models"),
     *("outages", "blocks", "statements", "progress"),
     *("liveness", "shutdown", "stopping", "workplace"),
-    *("rests", "step", "sequence"),
+    *("rests", "rows", "step", "sequence"),
     *("current", "hooks", "followup"),
     *("outcome", "onward", "sessions", "claim", "execution"),
     *("enqueueing", "configured", "job"),
