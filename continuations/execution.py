@@ -27,6 +27,7 @@ from .models import Continuation, Execution, StepRecord
 from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect, tells_of_a_loss
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
 from .progress import Progress
+from .records import PassedStep
 from .sequence import Sequence
 from .stopping import Stopping
 from .transitions import ARROWS, FINISHED, Status
@@ -351,7 +352,7 @@ class _Running:
     def _waits_in_place(self, wait: float, queue_name: str, rest: Rest | None) -> bool:
         return (rest is None or self.place.sleeps) and self.place.waits_in_place(wait, queue_name)
 
-    def _record(self) -> StepRecord | None:
+    def _record(self) -> PassedStep | StepRecord | None:
         """The step in progress, or the last one that was completed."""
         if self.progress.step is not None:
             return self.progress.step.record
