@@ -37,6 +37,7 @@ from .onward import onward
 from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect, tells_of_a_loss
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
 from .progress import Progress
+from .records import PassedStep
 from .sequence import Sequence
 from .stopping import Stopping
 from .transitions import ARROWS, FINISHED, Status
@@ -348,7 +349,7 @@ class _Running:
             self.job._bind(row, None, None)
             on_end(self.job, row, decision.error, last_try=last_try)
 
-    def _record(self) -> StepRecord | None:
+    def _record(self) -> PassedStep | StepRecord | None:
         """The step in progress, or the last one that was completed."""
         if self.progress.step is not None:
             return self.progress.step.record
