@@ -76,11 +76,15 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
         running = _Running(claimed, place) if claimed.refusal is None else None
     if running is None:
         return Outcome(claimed.continuation, refusal=claimed.refusal)
-    signals.emit(signals.execution_started, running.continuation, execution=running.execution)
-    ending = running.run()
-    with place.hold():
-        place.disarm()
-        outcome = running.end(ending)
+    continuation, execution = running.continuation, running.execution
+    signals.emit(signals.execution_started, continuation, execution=execution)
+    try:
+        ending = running.run()
+        with place.hold():
+            place.disarm()
+            outcome = running.end(ending)
+    finally:
+        signals.emit(signals.execution_ended, continuation, execution=execution)
     if isinstance(ending.error, (KeyboardInterrupt, SystemExit)):
         return replace(outcome, stop=ending.error)
     return outcome
