@@ -7,7 +7,7 @@ here works inside `TestCase` and pytest-django's `db`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -48,6 +48,9 @@ class MemoryDelivery:
         """Nothing to do."""
 
     def push_anchor(self, continuation: Continuation) -> None:
+        """Nothing to do."""
+
+    def forget(self, continuations: Sequence[Continuation]) -> None:
         """Nothing to do."""
 
     def wakes_up(self, queue_name: str) -> bool:

@@ -16,7 +16,7 @@ PACKAGE = Path(continuations.__file__).parent
 
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
-    *("errors", "missing", "conf", "signals", "transitions", "successor", "identifiers"),
+    *("errors", "missing", "transitions", "conf", "signals", "successor", "identifiers"),
     *("codec", "attributes", "definition", "policies", "log", "rq_options", "loading"),
     *("files", "keyset", "sources"),
     *("delivery", "upkeep"),
@@ -28,7 +28,7 @@ ORDER = [
     *("outcome", "sessions", "claim", "execution"),
     "enqueueing",
     "job",
-    *("recovery", "runner", "worker", "defaults"),
+    *("recovery", "retention", "runner", "worker", "defaults"),
     *("testing", "pytest_plugin", "checks", "admin", "contrib", "apps", "management"),
 ]
 
