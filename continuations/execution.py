@@ -87,11 +87,15 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
         running = _Running(claimed, place) if claimed.refusal is None else None
     if running is None:
         return Outcome(claimed.continuation, refusal=claimed.refusal)
-    signals.emit(signals.execution_started, running.continuation, execution=running.execution)
-    ending = running.run()
-    with place.hold():
-        place.disarm()
-        outcome = running.end(ending)
+    continuation, execution = running.continuation, running.execution
+    signals.emit(signals.execution_started, continuation, execution=execution)
+    try:
+        ending = running.run()
+        with place.hold():
+            place.disarm()
+            outcome = running.end(ending)
+    finally:
+        signals.emit(signals.execution_ended, continuation, execution=execution)
     stop = ending.error if isinstance(ending.error, (KeyboardInterrupt, SystemExit)) else None
     if running.left_open:
         # A generator that holds the block ends it when it is collected: not in the middle of another transaction.

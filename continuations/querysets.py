@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
@@ -20,7 +21,7 @@ from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .models import Continuation
     from .recovery import Recovered
@@ -159,6 +160,27 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         # By name, as a delivery names its runner: the models know nothing of running.
         run: Callable[..., list[Recovered]] = import_string("continuations.recovery.recover")
         return run(limit=limit, dry_run=dry_run)
+
+    def prunable(
+        self, older_than: dt.timedelta | dt.datetime, *, states: Iterable[str] | None = None
+    ) -> ContinuationQuerySet:
+        """Those that `prune` would delete."""
+        # By name, as in `recover`.
+        retention: Any = import_module("continuations.retention")
+        found: ContinuationQuerySet = retention.prunable(self, retention.cutoffs(older_than, states))
+        return found
+
+    def prune(self, older_than: dt.timedelta | dt.datetime, *, states: Iterable[str] | None = None) -> int:
+        """Delete those that ended before `older_than` (an age, or a moment), with all that belongs to them.
+
+        `states`: the statuses they ended in; without it succeeded, discarded and cancelled, while failed ones and
+        those whose follow-up failed are kept. What is kept whatever its age: see `continuations.retention.prunable`.
+        Deletes in transactions of some hundred, passing over what is locked, so do not call it inside one. Returns
+        how many went. Raises `ValueError` for the name of a status that is no end, and `ProtectedError` if a model
+        of yours protects one of them.
+        """
+        retention: Any = import_module("continuations.retention")
+        return sum(retention.prune(self, retention.cutoffs(older_than, states)))
 
     def due(self, now: Any) -> ContinuationQuerySet:
         """Those without a time to wait for, or whose time has come at `now`."""

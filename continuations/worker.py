@@ -102,13 +102,15 @@ class ContinuableWorkerMixin(BaseWorker):
             self._interrupting = False
 
     def look_for_lost_continuations(self) -> None:
-        """One run of recovery, with connections of its own: a horse must not inherit them."""
+        """One run of recovery, with connections of its own: a horse must not inherit them. Then of retention."""
         # Imported late: a spawned horse imports its worker's class before Django is set up.
         from .recovery import recover
+        from .retention import prune_in_passing
 
         self._looked_at = time.monotonic()
         try:
             recover()
+            prune_in_passing(self.connection)
         except (Error, RedisError, OSError) as error:
             self.log.warning("Worker %s: recovery: %s", self.name, error)
         finally:

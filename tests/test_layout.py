@@ -16,7 +16,7 @@ PACKAGE = Path(continuations.__file__).parent
 
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
-    *("errors", "missing", "conf", "signals", "transitions", "successor", "identifiers", "coroutines"),
+    *("errors", "missing", "transitions", "conf", "signals", "successor", "identifiers", "coroutines"),
     *("codec", "attributes", "definition", "policies", "log", "limits", "rq_options", "loading"),
     *("files", "keyset", "walking", "batching", "paging", "nesting", "sharding", "sources"),
     *("delivery", "upkeep"),
@@ -27,7 +27,7 @@ ORDER = [
     *("current", "hooks", "followup"),
     *("outcome", "onward", "sessions", "claim", "execution"),
     *("enqueueing", "configured", "job"),
-    *("slots", "recovery", "runner", "worker", "defaults"),
+    *("slots", "recovery", "retention", "runner", "worker", "defaults"),
     *("presence", "words", "console"),
     *("testing", "pytest_plugin", "checks", "admin", "contrib", "apps", "management"),
 ]
