@@ -17,7 +17,7 @@ PACKAGE = Path(continuations.__file__).parent
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
     *("errors", "missing", "conf", "signals", "transitions", "successor", "identifiers"),
-    *("codec", "attributes", "definition", "policies", "log", "rq_options", "loading"),
+    *("codec", "attributes", "definition", "policies", "loading", "masking", "log", "rq_options"),
     *("files", "keyset", "sources"),
     *("delivery", "upkeep"),
     *("records", "takeover", "family", "querysets", "models"),
