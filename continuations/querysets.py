@@ -160,6 +160,11 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         return self.filter(Q(run_after__isnull=True) | Q(run_after__lte=now))
 
 
+def waits_on(*queue_names: str) -> Q:
+    """Waiting for a worker of one of these queues, and for nothing else."""
+    return Q(queue_name__in=queue_names, status__in=(Status.ENQUEUED, Status.INTERRUPTED))
+
+
 def _path(job_class: type[Any]) -> str:
     return f"{job_class.__module__}.{job_class.__qualname__}"
 
