@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .codec import TAG
-from .loading import registered
+from .errors import JobClassError
+from .loading import load_job_class, registered
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -27,6 +28,14 @@ def names_for(job_path: str) -> frozenset[str]:
     """What the class behind a stored path names; empty if it is not loaded."""
     job_class = registered(job_path)
     return frozenset() if job_class is None else sensitive_names(job_class)
+
+
+def names_known(job_path: str) -> frozenset[str] | None:
+    """The same, loading the class; None if it cannot be imported, so that nobody knows what is sensitive."""
+    try:
+        return sensitive_names(load_job_class(job_path))
+    except JobClassError:
+        return None
 
 
 def mask(value: Any, names: Collection[str]) -> Any:

@@ -19,7 +19,7 @@ from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from .models import Continuation
     from .recovery import Recovered
@@ -59,19 +59,32 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         """Those that a worker will claim, due or not, oldest first."""
         return self.filter(status__in=CLAIMABLE).order_by("created_at", "pk")
 
-    def needing_attention(self) -> ContinuationQuerySet:
-        """Those a person should look at: failed, paused by a limit, follow-up failed, silent, or deaf to a request."""
-        now = timezone.now()
-        silent = StepRecord.objects.using(self.db).filter(
-            continuation=OuterRef("pk"), status=StepRecord.Status.RUNNING, heartbeat_at__lt=now - SILENCE
-        )
+    def needing_attention(self, *, unheard_queues: Collection[str] = ()) -> ContinuationQuerySet:
+        """Those a person should look at: failed, paused by a limit, follow-up failed, silent, or deaf to a request.
+
+        `unheard_queues`: names of queues on which no worker listens; what waits there counts, too.
+        """
         return self.filter(
             Q(status=Status.FAILED)
             | Q(status=Status.PAUSED) & ~Q(error_class="")
             | Q(follow_up_failed_at__isnull=False)
-            | Q(status__in=(Status.PAUSING, Status.CANCELLING), requested_at__lt=now - UNHEEDED)
-            | Q(Exists(silent), status__in=OWNED)
+            | Q(status__in=(Status.PAUSING, Status.CANCELLING), requested_at__lt=timezone.now() - UNHEEDED)
+            | self._stalled
+            | (waits_on(*unheard_queues) if unheard_queues else Q())
         )
+
+    def stalled(self) -> ContinuationQuerySet:
+        """Those that an execution owns and whose step in progress gave no sign of life for `SILENCE`."""
+        return self.filter(self._stalled)
+
+    @property
+    def _stalled(self) -> Q:
+        silent = StepRecord.objects.using(self.db).filter(
+            continuation=OuterRef("pk"),
+            status=StepRecord.Status.RUNNING,
+            heartbeat_at__lt=timezone.now() - SILENCE,
+        )
+        return Q(Exists(silent), status__in=OWNED)
 
     def pause(self, *, by: str = "", reason: str = "", force: bool = False, limit: int = LIMIT) -> Changed:
         """`pause()` for each, in a transaction of its own, oldest first."""

@@ -102,8 +102,9 @@ class BulkMixin(PermissionsMixin):
         chosen = rows.filter(status__in=verb.starts_from(data))
         changed = verb.call(chosen, data, request.user.get_username())
         if changed.changed:
+            user: Any = request.user
             LogEntry.objects.log_actions(
-                user_id=request.user.pk,
+                user_id=user.pk,
                 queryset=changed.changed,
                 action_flag=CHANGE,
                 change_message=verb.history(data),
@@ -115,11 +116,11 @@ class BulkMixin(PermissionsMixin):
         found = list(rows.order_by("created_at", "pk").values_list("pk", "job_path", "status")[: LIMIT + 1])
         possible = verb.starts_from({"force": "force" in form.fields})
         ready = [each for each in found if each[2] in possible]
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": str(verb.label).rstrip("…"),
+            "title": verb.title,
             "subtitle": None,
             "media": self.media,
             "verb": verb,

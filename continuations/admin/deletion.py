@@ -29,12 +29,13 @@ class DeletionMixin(Base):
         collector = NestedObjects(using=rows[0]._state.db, origin=rows)
         collector.collect(rows)
         registry = self.admin_site._registry
+        found: dict[Any, set[Any]] = collector.model_objs
         lacking = {
             model._meta.verbose_name
-            for model, instances in collector.model_objs.items()
+            for model, instances in found.items()
             if model in registry
             if not all(registry[model].has_delete_permission(request, each) for each in instances)
         }
-        counts = {model._meta.verbose_name_plural: len(each) for model, each in collector.model_objs.items()}
+        counts = {model._meta.verbose_name_plural: len(each) for model, each in found.items()}
         names = [f"{capfirst(self.opts.verbose_name)}: {row}" for row in rows]
         return names, counts, lacking, [str(each) for each in collector.protected]

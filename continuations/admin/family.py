@@ -49,7 +49,7 @@ class Family:
         share = Least(Cast(F("processed"), FloatField()) / Cast(F("total"), FloatField()), Value(1.0))
         part = Coalesce(Subquery(steps.values(share=share)[:1], output_field=FloatField()), Value(0.0))
         done = Case(When(status__in=FINISHED, then=Value(1.0)), default=part, output_field=FloatField())
-        grouped = self._rows.order_by().annotate(part=done).values("status")
+        grouped: Any = self._rows.order_by().annotate(part=done).values("status")
         return list(grouped.annotate(count=Count("pk"), parts=Sum("part")).order_by("status"))
 
     @cached_property

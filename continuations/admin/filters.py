@@ -16,8 +16,6 @@ from .listeners import unheard_queues
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from ..querysets import ContinuationQuerySet
-
 
 class JobFilter(admin.SimpleListFilter):
     """By job class, of those that this process has loaded."""
@@ -88,7 +86,7 @@ class AttentionFilter(admin.SimpleListFilter):
         """All that needs it, or what is stalled."""
         return [("yes", gettext_lazy("Needs attention")), ("stalled", gettext_lazy("Stalled"))]
 
-    def queryset(self, request: HttpRequest, queryset: ContinuationQuerySet) -> Any:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Failed, stalled, deaf to a request, or waiting where no worker listens."""
         if self.value() == "stalled":
             return queryset.stalled()

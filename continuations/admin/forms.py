@@ -39,6 +39,7 @@ class ForceForm(ReasonForm):
         label=gettext_lazy("Take those away by force that were asked more than five minutes ago and have not stopped"),
         required=False,
     )
+    field_order = ("force", "reason")
 
 
 class RerunForm(ReasonForm):
@@ -50,6 +51,7 @@ class RerunForm(ReasonForm):
         help_text=gettext_lazy("It then goes on behind it, for example to do rows that were added since."),
         required=False,
     )
+    field_order = ("step", "keep_cursor", "reason")
 
 
 class RerunManyForm(RerunForm):
@@ -58,7 +60,6 @@ class RerunManyForm(RerunForm):
     step = forms.CharField(
         label=gettext_lazy("Step"), max_length=200, widget=forms.TextInput(attrs={"class": "vTextField"})
     )
-    field_order = ("step", "keep_cursor", "reason")
 
 
 class StoredValueField(forms.CharField):

@@ -62,7 +62,7 @@ class LiveMixin(ViewsMixin):
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         context = {"opts": self.opts, "original": row, **self.page_context(request, row)}
         response = TemplateResponse(request, "admin/continuations/continuation/_live.html", context)
         response.headers["ETag"] = tag
@@ -72,8 +72,9 @@ class LiveMixin(ViewsMixin):
         """The cells of `?ids=`, as HTML by name by id; 304 while none has changed."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        rows = shown(self.get_queryset(request).filter(pk__in=_ids(request.GET.get("ids", ""))))
-        found = {str(row.pk): {"ended": row.is_finished, "cells": Row(row).cells()} for row in rows}
+        rows: Any = self.get_queryset(request)
+        followed: Any = shown(rows.filter(pk__in=_ids(request.GET.get("ids", ""))))
+        found = {str(row.pk): {"ended": row.is_finished, "cells": Row(row).cells()} for row in followed}
         body = json.dumps({"rows": found}).encode()
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         response = HttpResponse(body, content_type="application/json", headers={"ETag": tag})

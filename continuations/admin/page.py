@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 
 from ..identifiers import rq_job_id
 from ..records import Event, Execution, StepRecord
-from ..transitions import CLAIMABLE, OWNED, Status
+from ..transitions import OWNED, Status
 from . import plain, words
 from .family import Family
 from .lines import ExecutionLine, StepLine, execution_lines, fraction_of, step_line, step_to_come
@@ -22,7 +22,7 @@ from .progress import Progress, bar
 from .timeline import Timeline
 from .traces import Trace
 from .values import Value, Values
-from .verdict import Answer, Facts, answers
+from .verdict import WAITS_FOR_WORKER, Answer, Facts, answers
 
 if TYPE_CHECKING:
     from ..models import Continuation
@@ -212,7 +212,7 @@ class Page:
         return names[len(met) :] if names and names[: len(met)] == met and len(names) <= STEPS else None
 
     def _is_heard(self) -> bool | None:
-        if self.row.status not in CLAIMABLE:
+        if self.row.status not in WAITS_FOR_WORKER:
             return None
         unheard = without_listener([self.row.queue_name])
         return None if unheard is None else not unheard

@@ -12,6 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext
 
+from .. import masking
 from ..querysets import SILENCE
 from ..records import StepRecord
 from ..transitions import FINISHED, OWNED, Status
@@ -42,7 +43,7 @@ COLUMNS = (
     "started_at",
     "finished_at",
 )
-MESSAGE_LENGTH = 120
+MESSAGE_LENGTH = 80
 
 
 def shown(rows: ContinuationQuerySet) -> ContinuationQuerySet:
@@ -83,12 +84,13 @@ class Row:
         """The class, the end of the id, the key."""
         row = self.continuation
         return format_html(
-            '<span data-continuations-row="{}"{}>{}</span> <span class="continuations-quiet">…{}{}</span>',
+            '<span data-continuations-row="{}"{}>{}</span> '
+            '<span class="continuations-quiet continuations-id-end">…{}</span>{}',
             row.pk,
-            "" if row.is_finished else format_html(" data-continuations-active"),
+            "" if row.is_finished else " data-continuations-active",
             row.job_name,
             str(row.pk)[-6:],
-            f" · {row.key}" if row.key else "",
+            format_html(' <span class="continuations-quiet">{}</span>', row.key) if row.key else "",
         )
 
     def state(self) -> SafeString:
@@ -149,10 +151,14 @@ class Row:
         """The last error's class and the beginning of its message."""
         row = self.continuation
         name = row.error_class.rpartition(".")[2]
-        lines = [(name, " ".join(self._error.split()))] if name else []
+        # Arguments are not loaded, so a secret could not be found in the message.
+        message = self._error if masking.names_known(row.job_path) == frozenset() else ""
+        lines = [(name, " ".join(message.split()))] if name else []
         if row.follow_up_failed_at is not None:
             lines.append((gettext("follow-up failed"), ""))
-        return format_html_join(" ", '<strong class="continuations-bad">{}</strong> {}', lines)
+        return format_html_join(
+            " ", '<span class="continuations-message"><strong class="continuations-bad">{}</strong> {}</span>', lines
+        )
 
     def cells(self) -> dict[str, str]:
         """Every cell that may change, by name."""

@@ -45,6 +45,11 @@ class Verb:
     # For many at once; None: only one by one.
     form_for_many: type[Any] | None = ReasonForm
 
+    @property
+    def title(self) -> str:
+        """What is on the button that does it."""
+        return str(self.label).rstrip("…")
+
     def is_offered(self, page: Page) -> bool:
         """Whether it is legal now."""
         row = page.row

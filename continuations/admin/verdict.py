@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from ..querysets import SILENCE
 from ..records import StepRecord
-from ..transitions import CLAIMABLE, FINISHED, OWNED, Status
+from ..transitions import FINISHED, OWNED, Status
 from . import words
 from .progress import Progress
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .family import Family
 
 Text = SafeString | str
+
+# For nothing but a worker, now.
+WAITS_FOR_WORKER = frozenset({Status.ENQUEUED, Status.INTERRUPTED})
 
 
 @dataclass(frozen=True)
@@ -121,14 +124,13 @@ def _alive(facts: Facts, question: str) -> Answer:
 def _worker(facts: Facts) -> Answer:
     question, row, owner = gettext("On which worker?"), facts.row, facts.owner
     if row.status in OWNED and owner is not None:
-        values = {"worker": owner.worker or "—", "pid": owner.pid, "host": owner.host, "queue": row.queue_name}
-        return Answer(
-            question, gettext("%(worker)s, process %(pid)s on %(host)s, queue “%(queue)s”") % values, "active"
-        )
+        values = {"worker": owner.worker, "pid": owner.pid, "host": owner.host, "queue": row.queue_name}
+        place = gettext("process %(pid)s on %(host)s, queue “%(queue)s”") % values
+        return Answer(question, ", ".join(filter(None, [owner.worker, place])), "active")
     if row.status in FINISHED:
         return Answer(question, gettext("None. It came from queue “%s”.") % row.queue_name)
     none = gettext("None. Its queue is “%s”.") % row.queue_name
-    if row.status not in CLAIMABLE:
+    if row.status not in WAITS_FOR_WORKER:
         return Answer(question, none)
     if facts.is_heard is None:
         return Answer(question, f"{none} {gettext('Redis did not answer, so nobody knows who listens.')}", "waiting")
@@ -258,6 +260,8 @@ def _safe_claimable(facts: Facts) -> str:
 def _safe_waiting(facts: Facts) -> str:
     if facts.row.is_told_only and facts.in_progress is not None and facts.in_progress.kind == StepRecord.Kind.EVENT:
         return gettext("To send event “%s”, if what it stands for has happened.") % facts.row.waiting_for
+    if facts.in_progress is not None and facts.in_progress.kind == StepRecord.Kind.CHILDREN:
+        return gettext("To leave it alone: it goes on by itself once its children have ended.")
     return gettext("To leave it alone: it goes on by itself, %s.") % facts.place
 
 

@@ -65,7 +65,13 @@ class ViewsMixin(PermissionsMixin):
         return self.fieldsets or []
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
     ) -> HttpResponse:
         """The page of a continuation."""
         if obj is not None:
@@ -73,7 +79,7 @@ class ViewsMixin(PermissionsMixin):
             watched_row = self.watched_row(request, obj.pk)
             context["etag"] = "" if watched_row is None else self.etag_of(request, watched_row)
             context.update(self.page_context(request, obj))
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """What the page's templates show."""
@@ -97,7 +103,8 @@ class ViewsMixin(PermissionsMixin):
 
     def watched_row(self, request: HttpRequest, pk: Any) -> Any:
         """The row with what `etag_of` needs, or None."""
-        return watched(self.get_queryset(request).filter(pk=pk)).first()
+        rows: Any = self.get_queryset(request)
+        return watched(rows.filter(pk=pk)).first()
 
     def etag_of(self, request: HttpRequest, row: Any) -> str:
         """Changes whenever the page would. `row`: a `watched_row`."""
@@ -111,7 +118,9 @@ class ViewsMixin(PermissionsMixin):
         self.require(request, verb)
         row = self.get_object(request, unquote(object_id))
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            text = gettext("There is no such continuation any more.")
+            self.message_user(request, text, messages.WARNING)
+            return HttpResponseRedirect(self._url("changelist"))
         self.require(request, verb, row)
         page = Page(row)
         if not verb.is_offered(page):
@@ -143,12 +152,12 @@ class ViewsMixin(PermissionsMixin):
     def _verb_page(self, request: HttpRequest, verb: Verb, page: Page, form: Form) -> HttpResponse:
         step = form["step"].value() if "step" in form.fields else ""
         names = [record.name for record in page.records]
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": page.row,
-            "title": f"{str(verb.label).rstrip('…')}: {page.row.job_name}",
+            "title": f"{verb.title}: {page.row.job_name}",
             "subtitle": None,
             "media": self.media,
             "page": page,
@@ -166,9 +175,10 @@ class ViewsMixin(PermissionsMixin):
     def _verb_url(self, row: Any, verb: Verb) -> str:
         return self._url("verb", row, verb.slug)
 
-    def _url(self, view: str, row: Any, *more: str) -> str:
+    def _url(self, view: str, row: Any = None, *more: str) -> str:
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
-        return reverse(name, args=[quote(row.pk), *more], current_app=self.admin_site.name)
+        args = [] if row is None else [quote(row.pk), *more]
+        return reverse(name, args=args, current_app=self.admin_site.name)
 
     def _rq_url(self, row: Any) -> str:
         """Its current job's page in django-rq, if that is to be had."""

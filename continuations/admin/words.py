@@ -82,7 +82,7 @@ REASONS: dict[str, _StrPromise] = {
 }
 
 OUTCOMES: dict[str, _StrPromise] = {
-    **{str(value): label for value, label in Status.choices},  # type: ignore[dict-item]
+    **{str(value): label for value, label in Status.choices},
     "died": gettext_lazy("died"),
     "abandoned": gettext_lazy("abandoned"),
 }
