@@ -48,6 +48,7 @@ def banners(rows: ContinuationQuerySet, unheard: list[str] | None) -> list[Banne
 
 def _found(rows: ContinuationQuerySet, unheard: list[str]) -> list[str]:
     """An empty text for each stalled continuation, and the name of each unheard queue on which one waits."""
+    rows = rows.order_by()
     # One waiting row is enough; as a subquery, since SQLite slices no part of a union.
     waiting = [
         rows.filter(pk=Subquery(rows.filter(waits_on(name)).values("pk")[:1])).values_list(Value(name))

@@ -58,8 +58,5 @@ def bar(fraction: float, label: str) -> SafeString:
     # Text, since a number would be localised.
     value = f"{fraction * 100:.1f}"
     return format_html(
-        '<progress class="continuations-bar" value="{}" max="100" aria-label="{}">{}</progress>',
-        value,
-        label,
-        words.percent(fraction),
+        '<progress class="continuations-bar" value="{}" max="100" aria-label="{}"></progress>', value, label
     )
