@@ -171,6 +171,8 @@ def _why_waiting(facts: Facts) -> tuple[Text, str]:
     if row.waiting_for:
         text = gettext("It waits for event “%s” at most until") % row.waiting_for
         return format_html("{} {}", text, until), "waiting"
+    if row.reason == "waiting":
+        return format_html("{} {}", gettext("It sleeps and goes on"), until), "waiting"
     because = facts.error if row.reason == "error" and facts.error else words.reason(row.reason)
     return format_html("{} {}: {}", gettext("It rests and goes on"), until, because), "waiting"
 
@@ -260,8 +262,11 @@ def _safe_claimable(facts: Facts) -> str:
 def _safe_waiting(facts: Facts) -> str:
     if facts.row.is_told_only and facts.in_progress is not None and facts.in_progress.kind == StepRecord.Kind.EVENT:
         return gettext("To send event “%s”, if what it stands for has happened.") % facts.row.waiting_for
-    if facts.in_progress is not None and facts.in_progress.kind == StepRecord.Kind.CHILDREN:
+    kind = StepRecord.Kind.STEP if facts.in_progress is None else facts.in_progress.kind
+    if kind == StepRecord.Kind.CHILDREN:
         return gettext("To leave it alone: it goes on by itself once its children have ended.")
+    if kind != StepRecord.Kind.STEP:
+        return gettext("To leave it alone: it goes on by itself once the time has come.")
     return gettext("To leave it alone: it goes on by itself, %s.") % facts.place
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -23,8 +22,11 @@ def worker_on(redis_url: str) -> Callable[..., None]:
 
 
 @pytest.fixture
-def mended() -> Iterator[Any]:
-    """What was broken works from now on, in this test."""
-    Broken.mended = FollowsUp.mended = True
-    yield
+def mend() -> Iterator[Callable[[], None]]:
+    """From when it is called, what was broken works in this test."""
+
+    def mend() -> None:
+        Broken.mended = FollowsUp.mended = True
+
+    yield mend
     Broken.mended = FollowsUp.mended = False
