@@ -114,7 +114,7 @@ class BulkMixin(PermissionsMixin):
 
     def _ask(self, request: HttpRequest, rows: ContinuationQuerySet, verb: Verb, form: Form) -> HttpResponse:
         found = list(rows.order_by("created_at", "pk").values_list("pk", "job_path", "status")[: LIMIT + 1])
-        possible = verb.starts_from({"force": "force" in form.fields})
+        possible = verb.starts_from({})
         ready = [each for each in found if each[2] in possible]
         request.current_app = self.admin_site.name
         context = {

@@ -40,7 +40,7 @@ def cursor_of(row: Continuation) -> Any:
 
 
 def test_the_form_shows_the_stored_form_with_its_type(admin_client: Client, days: Continuation) -> None:
-    assert fields(admin_client, days)["cursor"].split() == ['{', '"$":', '"date",', '"v":', '"2026-02-01"', '}']
+    assert fields(admin_client, days)["cursor"].split() == ["{", '"$":', '"date",', '"v":', '"2026-02-01"', "}"]
 
 
 def test_an_edited_date_is_a_date(admin_client: Client, days: Continuation) -> None:
