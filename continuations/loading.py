@@ -41,6 +41,16 @@ def load_job_class(path: str) -> type[ContinuableJob]:
     return _registry[path]
 
 
+def registered(path: str) -> type[ContinuableJob] | None:
+    """The class behind a stored path if its module is loaded. Imports nothing."""
+    return _registry.get(path)
+
+
+def all_registered() -> dict[str, type[ContinuableJob]]:
+    """The job classes that are loaded, by path."""
+    return dict(_registry)
+
+
 def _path(job_class: type[ContinuableJob]) -> str:
     return f"{job_class.__module__}.{job_class.__qualname__}"
 

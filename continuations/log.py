@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import signals
 from .errors import text_of
+from .masking import mask, names_for
 
 if TYPE_CHECKING:
     from .models import Continuation
@@ -28,6 +29,7 @@ def boundary(
     """Say that `event` happened. `event` is one of the five words, with the subject left out."""
     if not logger.isEnabledFor(logging.INFO):
         return
+    cursor = mask(cursor, names_for(continuation.job_path))
     subject = f"{continuation.job_name} {continuation.pk}"
     if step is not None:
         subject += f" step {step!r}"
@@ -127,7 +129,7 @@ def fields(continuation: Continuation, step: str | None, cursor: Any, reason: st
         "continuation_id": str(continuation.pk),
         "job": continuation.job_path,
         "step": step,
-        "cursor": cursor,
+        "cursor": mask(cursor, names_for(continuation.job_path)),
         "reason": reason,
         "execution": continuation.executions,
     }

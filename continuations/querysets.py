@@ -21,7 +21,7 @@ from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from .models import Continuation
     from .recovery import Recovered
@@ -63,18 +63,30 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         """Those that a worker will claim, due or not, oldest first."""
         return self.filter(status__in=CLAIMABLE).order_by("created_at", "pk")
 
-    def needing_attention(self) -> ContinuationQuerySet:
-        """Those a person should look at: failed, paused by a limit, follow-up failed, silent, or deaf to a request."""
-        now = timezone.now()
-        executions = Execution.objects.using(self.db).filter(pk=OuterRef("owner"), started_at__lt=now - SILENCE)
-        beats = StepRecord.objects.using(self.db).filter(continuation=OuterRef("pk"), heartbeat_at__gte=now - SILENCE)
+    def needing_attention(self, *, unheard_queues: Collection[str] = ()) -> ContinuationQuerySet:
+        """Those a person should look at: failed, paused by a limit, follow-up failed, silent, or deaf to a request.
+
+        `unheard_queues`: names of queues on which no worker listens; what waits there counts, too.
+        """
         return self.filter(
             Q(status=Status.FAILED)
             | Q(status=Status.PAUSED, error_class__in=LIMITS)
             | Q(follow_up_failed_at__isnull=False)
-            | Q(status__in=(Status.PAUSING, Status.CANCELLING), requested_at__lt=now - UNHEEDED)
-            | Q(Exists(executions), ~Exists(beats), status__in=OWNED)
+            | Q(status__in=(Status.PAUSING, Status.CANCELLING), requested_at__lt=timezone.now() - UNHEEDED)
+            | self._stalled
+            | (waits_on(*unheard_queues) if unheard_queues else Q())
         )
+
+    def stalled(self) -> ContinuationQuerySet:
+        """Those that an execution owns which gave no sign of life for `SILENCE`."""
+        return self.filter(self._stalled)
+
+    @property
+    def _stalled(self) -> Q:
+        now = timezone.now()
+        executions = Execution.objects.using(self.db).filter(pk=OuterRef("owner"), started_at__lt=now - SILENCE)
+        beats = StepRecord.objects.using(self.db).filter(continuation=OuterRef("pk"), heartbeat_at__gte=now - SILENCE)
+        return Q(Exists(executions), ~Exists(beats), status__in=OWNED)
 
     def pause(self, *, by: str = "", reason: str = "", force: bool = False, limit: int = LIMIT) -> Changed:
         """`pause()` for each, in a transaction of its own, oldest first."""
@@ -185,6 +197,11 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     def due(self, now: Any) -> ContinuationQuerySet:
         """Those without a time to wait for, or whose time has come at `now`."""
         return self.filter(Q(run_after__isnull=True) | Q(run_after__lte=now))
+
+
+def waits_on(*queue_names: str) -> Q:
+    """Waiting for a worker of one of these queues, and for nothing else."""
+    return Q(queue_name__in=queue_names, status__in=(Status.ENQUEUED, Status.INTERRUPTED))
 
 
 def _path(job_class: type[Any]) -> str:
