@@ -14,6 +14,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool
 from rq.executions import Execution as RQExecution
+from rq.utils import as_text, utcparse
+from rq.worker import BaseWorker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,6 +75,26 @@ def proof_of_death(execution: Execution, connection: Redis, remembered: float) -
         return "its lease has run out"
     record = RQExecution(execution.rq_execution_id, execution.rq_job_id, connection)
     return None if connection.exists(record.key) else "RQ has no record of its execution"
+
+
+def worker_will_tell(execution: Execution, connection: Redis) -> bool:
+    """Whether a worker here is about to note how its horse ended: RQ redelivers its job, or was told to stop it.
+
+    Not if it hangs: then its lease, or RQ's record of the execution, runs out.
+    """
+    if not execution.rq_execution_id or not is_here(execution):
+        return False
+    record = RQExecution(execution.rq_execution_id, execution.rq_job_id, connection)
+    if not connection.exists(record.key):
+        return False
+    if execution.lease and not connection.exists(lease_key(execution.rq_execution_id)):
+        return False
+    worker_key = f"{BaseWorker.redis_worker_namespace_prefix}{execution.worker}"
+    pid, birth = (None if each is None else as_text(each) for each in connection.hmget(worker_key, "pid", "birth"))
+    # Another worker may have the same name by now.
+    if pid is None or birth is None or utcparse(birth) > execution.started_at:
+        return False
+    return int(pid) != execution.pid and process_exists(int(pid))
 
 
 def any_alive(rq_job_id: str, rq_execution_ids: Iterable[str], connection: Redis, remembered: float) -> bool:

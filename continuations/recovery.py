@@ -21,7 +21,7 @@ from .delivery import backend, queue_named
 from .family import after_end, cancel_children, children_of_this_run, waits_for_children, wake_parent
 from .identifiers import rq_job_id
 from .limits import Limit
-from .liveness import LEASE, any_alive, proof_of_death, remembers_since
+from .liveness import LEASE, any_alive, proof_of_death, remembers_since, worker_will_tell
 from .models import Continuation, Execution, StepRecord
 from .sessions import end_session
 from .signals import emit
@@ -187,6 +187,8 @@ class _Patient:
         if owner is None:
             return None
         why = proof_of_death(owner, self._connection, self._remembers())
+        if why is not None and worker_will_tell(owner, self._connection):
+            return None
         return None if why is None else self._take_over(owner, why, dry_run=dry_run)
 
     def _remembers(self) -> float:
@@ -256,8 +258,10 @@ class _Patient:
                 left = take_steps(row, owner, None)
                 left.bury()
                 counts = left.crash_counts()
-                if row.status == Status.RUNNING and self._was_stopped(owner):
-                    self._settle(row, {"status": Status.CANCELLED, "reason": "cancelled"})
+                if self._was_stopped(owner):
+                    # Of the anchor's end RQ knows.
+                    open_ = row.anchor_open and row.delivery != 0
+                    self._settle(row, {"status": Status.CANCELLED, "reason": "cancelled", "anchor_open": open_})
                     signals.emit_on_commit(signals.cancelled, row)
                     return Recovered(row, "cancelled", "RQ was told to stop its job")
                 if row.status == Status.RUNNING:
