@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import AsyncToSync, async_to_sync, sync_to_async
@@ -27,12 +27,15 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
 
     This thread, which has the database connection, serves what it calls by `sync_to_async` meanwhile. What a signal
     raises here (RQ's time-out, a shutdown, Ctrl-C) cancels the coroutine, and comes out once that has ended: nothing
-    of it goes on behind the job's back.
+    of it goes on behind the job's back. One that ends in a cancellation of its own raises
+    `concurrent.futures.CancelledError`, an `Exception` like any other.
     """
     running = _Running(coroutine)
     try:
         result: R = async_to_sync(running.main)()
         return result
+    except asyncio.CancelledError as error:
+        raise CancelledError("the coroutine was cancelled, or awaited something that was") from error
     except BaseException:
         running.end()
         raise
