@@ -46,9 +46,7 @@ class Rows(Generic[T]):
                     yield item
                 if step._walk is not self:
                     raise self._nested()
-                if not step._turn_done:
-                    step._move_past_item()
-                    step._checkpoint()
+                step._finish_turn()
         finally:
             if step._walk is self:
                 step._walk, step._after, step._size, step._turn_done = None, NOTHING, 1, False
