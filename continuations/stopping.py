@@ -31,6 +31,9 @@ SLOW_CHECKPOINT = 5.0
 # Seconds between two log lines that say that a job cannot stop where it is.
 COMPLAINT_INTERVAL = 10.0
 
+# Seconds: a job whose checkpoints or steps follow closely asks no more often what only a round trip tells.
+ASK_PAUSE = 0.1
+
 # What its column holds.
 REASON_LENGTH = 100
 
@@ -97,6 +100,7 @@ class Stopping:
         self._workplace = workplace
         self._interval = interval
         self._next_beat = 0.0
+        self._next_question = 0.0
         self._last_look = time.monotonic()
         self._longest_gap = 0.0
         self._asked_at = self._last_look
@@ -153,7 +157,9 @@ class Stopping:
             with self._workplace.hold():
                 status = self._progress.beat()
                 self._note(REQUESTS.get(status or ""))
-                self._note(self._workplace.ask())
+                if now >= self._next_question:
+                    self._next_question = now + ASK_PAUSE
+                    self._note(self._workplace.ask())
             if status is None:
                 return Stop("superseded")
         stop = self._reason(now, on_beat=on_beat)
