@@ -41,8 +41,10 @@ class Rows(Generic[T]):
                 if item is GAP:
                     step._size = 0
                 else:
-                    step._size = 1 if size is None else size(item)
-                    step._check_count(step._size, "the source's size() gave")
+                    step._size = 1
+                    if size is not None:
+                        step._size = size(item)
+                        step._check_count(step._size, "the source's size() gave")
                     yield item
                 if step._walk is not self:
                     raise self._nested()
