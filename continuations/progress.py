@@ -171,6 +171,11 @@ class Progress:
             return False
         return stored is not None and stored.sequence == step.record.sequence
 
+    @property
+    def is_unsettled(self) -> bool:
+        """The cursor moved in a block; how that ended, or what is stored, is looked up before it is used again."""
+        return self._doubtful or self.blocks.any_marked
+
     def settle(self, step: Step) -> bool:
         """After a block in which the cursor moved, read what is stored before the cursor is used again.
 

@@ -41,14 +41,14 @@ class Rows(Generic[T]):
                 if item is GAP:
                     step._size = 0
                 else:
-                    step._size = 1 if size is None else size(item)
-                    step._check_count(step._size, "the source's size() gave")
+                    step._size = 1
+                    if size is not None:
+                        step._size = size(item)
+                        step._check_count(step._size, "the source's size() gave")
                     yield item
                 if step._walk is not self:
                     raise self._nested()
-                if not step._turn_done:
-                    step._move_past_item()
-                    step._checkpoint()
+                step._finish_turn()
         finally:
             if step._walk is self:
                 step._walk, step._after, step._size, step._turn_done = None, NOTHING, 1, False

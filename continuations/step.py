@@ -45,6 +45,7 @@ class Step:
         self.in_own_block = False
         self._progress = progress
         self._stopping = stopping
+        self._is_quiet = stopping.is_quiet
         self._cursor = codec.decode(record.cursor_json, what=f"cursor of step {record.name!r}")
         self._initial = record.cursor_json
         # Cursor after the item in hand, and how much that item counts, while a turn of `iterate` lasts.
@@ -78,7 +79,12 @@ class Step:
 
     def set(self, cursor: Any) -> None:
         """Move the cursor, then checkpoint. Raises `SerializationError` for a value that cannot be stored."""
-        codec.check(cursor, what=f"cursor of step {self.name!r}")
+        if type(cursor) not in codec.ATOMS:
+            codec.check(cursor, what=f"cursor of step {self.name!r}")
+        if self._is_quiet():
+            self._cursor = cursor
+            self.unsaved = True
+            return
         self._progress.settle(self)
         self._move_to(cursor)
         self._checkpoint()
@@ -89,6 +95,10 @@ class Step:
         int + 1, date + 1 day, or what `continuations.successor.register` taught; otherwise
         `UnadvanceableCursorError`.
         """
+        if from_ is None and type(self._cursor) is int and self._is_quiet():
+            self._cursor += 1
+            self.unsaved = True
+            return
         current = self.cursor if from_ is None else from_
         self._move_to(current + 1 if type(current) is int else successor(current))
         self._checkpoint()
@@ -164,14 +174,12 @@ class Step:
                 record.total = found
 
     def _checkpoint(self) -> None:
-        stopping = self._stopping
-        quiet = stopping.asked is None and not stopping.flag[0] and not self._progress.blocks.any_open
-        if quiet and time.monotonic() < stopping.due:
+        if self._is_quiet():
             return
         # Between two awaits of a coroutine the database cannot be used: the next `acheckpoint` looks.
         if self.in_own_block or self.is_in_event_loop:
             return
-        stopping.look_and_leave()
+        self._stopping.look_and_leave()
 
     def _checkpoint_awaited(self) -> None:
         # What comes next in the coroutine could not.
@@ -198,6 +206,20 @@ class Step:
             self.unsaved_in_block = True
             # `step.atomic()` takes the cursor back by itself.
             self._progress.blocks.mark(own=not self.in_own_block)
+            if self._progress.blocks.any_marked:
+                self._stopping.due = 0.0
+
+    def _finish_turn(self) -> None:
+        """Move past the item in hand, unless its block has, then checkpoint."""
+        if self._turn_done:
+            return
+        if self._after is not NOTHING and self._is_quiet():
+            self._cursor, self._after = self._after, NOTHING
+            self.record.processed += self._size
+            self.unsaved = True
+            return
+        self._move_past_item()
+        self._checkpoint()
 
     def _move_past_item(self) -> None:
         if self._after is NOTHING:
@@ -300,6 +322,7 @@ class OwnBlock:
             if not (ours and step._progress.has_committed(step, raised)):
                 self._go_back()
                 step._progress.doubt()
+                step._stopping.due = 0.0
                 raise
         finally:
             step.in_own_block = False
