@@ -1,7 +1,7 @@
 # make demo   the main job in a browser, with a worker to kill
 # make test   all tests on SQLite and an embedded Valkey
 # make chaos  real workers under a rain of faults, and a count of what was lost and repeated
-# make lint   style, types, migrations, deployment checks
+# make lint   style, types, migrations, checks
 # make docs   the documentation, into docs/_build/html; a warning is an error
 # make clean  remove what these made
 #
@@ -30,10 +30,11 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings
 	DJANGO_DEBUG=0 DJANGO_ALLOWED_HOSTS=demo.example DJANGO_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
-		$(BIN)/python manage.py check --deploy --fail-level WARNING
+		$(BIN)/python manage.py check --deploy --tag security --fail-level WARNING
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html

@@ -205,13 +205,14 @@ class RQWorkplace(Workplace):
     @functools.cached_property
     def _own_client(self) -> Redis:
         # Retries of the job's own client could block a checkpoint for seconds.
-        pool = self._job.connection.connection_pool
-        if isinstance(pool, SentinelConnectionPool):
-            return self._job.connection
-        options: dict[str, Any] = dict(pool.connection_kwargs)
-        options |= {
-            "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": REDIS_TIMEOUT,
-            "socket_connect_timeout": REDIS_TIMEOUT,
-        }
-        return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **options))
+        return impatient(self._job.connection, REDIS_TIMEOUT)
+
+
+def impatient(client: Redis, timeout: float) -> Redis:
+    """A client of the same Redis that tries once, for `timeout` seconds. With Sentinels the same client."""
+    pool = client.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        return client
+    options: dict[str, Any] = dict(pool.connection_kwargs)
+    options |= {"retry": Retry(NoBackoff(), 0), "socket_timeout": timeout, "socket_connect_timeout": timeout}
+    return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))

@@ -29,7 +29,7 @@ ORDER = [
     "enqueueing",
     "job",
     *("recovery", "retention", "runner", "worker", "defaults"),
-    *("testing", "pytest_plugin", "checks", "admin", "contrib", "apps", "management"),
+    *("testing", "pytest_plugin", "checks", "deployment", "admin", "contrib", "apps", "management"),
 ]
 
 # The one exception: which database holds the continuations is a question to the router, and the router asks for the
