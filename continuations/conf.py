@@ -73,7 +73,7 @@ class Settings:
         None,
         _is_retention,
         "a timedelta above 0, a dict of those by ended status, or None",
-        "How long ended continuations are kept; `ContinuableWorker` deletes older ones, some hundred at a time. "
+        "How long ended continuations are kept; `ContinuableWorker` deletes older ones, a hundred at a time. "
         "`None` keeps them all. A timedelta is for succeeded, discarded and cancelled ones; what needs attention is "
         'kept. A dict says it for each status, and is the only way to have failed ones deleted: `{"succeeded": '
         'timedelta(days=30), "failed": timedelta(days=365)}`. See [retention](retention.md).',

@@ -187,7 +187,7 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
 
         `states`: the statuses they ended in; without it succeeded, discarded and cancelled, while failed ones and
         those whose follow-up failed are kept. What is kept whatever its age: see `continuations.retention.prunable`.
-        Deletes in transactions of some hundred, passing over what is locked, so do not call it inside one. Returns
+        Deletes in transactions of a hundred, passing over what is locked, so do not call it inside one. Returns
         how many went. Raises `ValueError` for the name of a status that is no end, and `ProtectedError` if a model
         of yours protects one of them.
         """
