@@ -1,7 +1,8 @@
 # make demo   the main job in a browser, with a worker to kill
 # make test   all tests on SQLite and an embedded Valkey
 # make chaos  real workers under a rain of faults, and a count of what was lost and repeated
-# make lint   style, types, migrations, deployment checks
+# make bench  ours measured beside plain RQ, absurd, dbos and bare loops, in a quarter of an hour
+# make lint   style, types, migrations, checks
 # make docs   the documentation, into docs/_build/html; a warning is an error
 # make clean  remove what these made
 #
@@ -15,7 +16,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test chaos lint docs clean
+.PHONY: demo test chaos bench lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python manage.py demo $(ARGS)
@@ -26,14 +27,18 @@ test: $(VENV)/.test
 chaos: $(VENV)/.chaos
 	$(BIN)/python -m tests.chaos $(ARGS)
 
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(ARGS)
+
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings
 	DJANGO_DEBUG=0 DJANGO_ALLOWED_HOSTS=demo.example DJANGO_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
-		$(BIN)/python manage.py check --deploy --fail-level WARNING
+		$(BIN)/python manage.py check --deploy --tag security --fail-level WARNING
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
@@ -57,6 +62,10 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.chaos: $(VENV)/.test
 	$(PIP) install --group postgresql
+	touch $@
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[demo]' --group postgresql '$(DJANGO)'
 	touch $@
 
 $(VENV)/.lint: pyproject.toml | $(VENV)/bin/python

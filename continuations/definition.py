@@ -87,6 +87,10 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
+def _is_names(value: Any) -> bool:
+    return isinstance(value, (tuple, list, set, frozenset)) and all(map(_is_name, value))
+
+
 def _is_seconds(value: Any) -> bool:
     return is_duration(value) and not isinstance(value, dt.timedelta)
 
@@ -102,5 +106,6 @@ OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "on_limit": (lambda value: value in ("fail", "pause"), "'fail' or 'pause'"),
     "max_runtime": (_or_none(_is_seconds), "seconds from 0 on, or None"),
     "checkpoint_interval": (_or_none(_is_seconds), "seconds from 0 on, or None"),
+    "sensitive": (_is_names, 'a tuple of names, such as ("token",)'),
     "rq_options": (lambda value: isinstance(value, Mapping), "a dict of options for RQ's job"),
 }

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_rq import get_queue
+from django_rq.settings import get_queues_map
 from redis.exceptions import RedisError, WatchError
 from rq import Queue, Retry, Worker
 from rq.exceptions import DuplicateJobError, NoSuchJobError
@@ -42,6 +43,10 @@ RETRIES = 10**6
 REST = 10 * 365 * 24 * 3600
 # Deliveries pushed in one MULTI, and rows written in one statement.
 BATCH = 500
+# Statuses of RQ jobs that will not run any more.
+ENDED = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
+# RQ forgets a delivery within minutes, unless it failed; how many of the last ones are looked at when it is deleted.
+LAST_DELIVERIES = 20
 # How often, in seconds, a queue nobody listens on is mentioned again.
 LISTENER_WARNING_INTERVAL = 60.0
 
@@ -60,6 +65,9 @@ class Delivery(Protocol):
 
     def push_anchor(self, continuation: Continuation) -> None:
         """Let the anchor run once more, so that RQ learns how the continuation ended."""
+
+    def forget(self, continuations: Sequence[Continuation]) -> None:
+        """They were deleted: remove what is left of their deliveries."""
 
     def wakes_up(self, queue_name: str) -> bool:
         """Whether something will hand over what was pushed with a `run_after`, when it is due."""
@@ -143,6 +151,17 @@ class RQDelivery:
         origin.scheduled_job_registry.remove(job)
         origin.deferred_job_registry.remove(job)
         origin.failed_job_registry.remove(job)
+
+    def forget(self, continuations: Sequence[Continuation]) -> None:
+        ids: dict[str, list[str]] = {}
+        for row in continuations:
+            numbers = {0, *range(max(0, row.delivery - LAST_DELIVERIES), row.delivery + 1)}
+            ids.setdefault(row.queue_name, []).extend(rq_job_id(row.pk, number) for number in numbers)
+        for queue_name in ids.keys() & get_queues_map().keys():
+            queue = queue_named(queue_name)
+            for job in Job.fetch_many(ids[queue_name], connection=queue.connection, serializer=queue.serializer):
+                if job is not None and job.get_status(refresh=False) in ENDED:
+                    job.delete()
 
     def wakes_up(self, queue_name: str) -> bool:
         return queue_named(queue_name).scheduler_pid is not None

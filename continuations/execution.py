@@ -37,6 +37,7 @@ from .onward import onward
 from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect, tells_of_a_loss
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
 from .progress import Progress
+from .records import PassedStep
 from .sequence import Sequence
 from .stopping import Stopping
 from .transitions import ARROWS, FINISHED, Status
@@ -86,11 +87,15 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
         running = _Running(claimed, place) if claimed.refusal is None else None
     if running is None:
         return Outcome(claimed.continuation, refusal=claimed.refusal)
-    signals.emit(signals.execution_started, running.continuation, execution=running.execution)
-    ending = running.run()
-    with place.hold():
-        place.disarm()
-        outcome = running.end(ending)
+    continuation, execution = running.continuation, running.execution
+    signals.emit(signals.execution_started, continuation, execution=execution)
+    try:
+        ending = running.run()
+        with place.hold():
+            place.disarm()
+            outcome = running.end(ending)
+    finally:
+        signals.emit(signals.execution_ended, continuation, execution=execution)
     stop = ending.error if isinstance(ending.error, (KeyboardInterrupt, SystemExit)) else None
     if running.left_open:
         # A generator that holds the block ends it when it is collected: not in the middle of another transaction.
@@ -348,7 +353,7 @@ class _Running:
             self.job._bind(row, None, None)
             on_end(self.job, row, decision.error, last_try=last_try)
 
-    def _record(self) -> StepRecord | None:
+    def _record(self) -> PassedStep | StepRecord | None:
         """The step in progress, or the last one that was completed."""
         if self.progress.step is not None:
             return self.progress.step.record

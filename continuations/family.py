@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from . import log
 from .errors import BusyError, TransitionError
-from .records import StepRecord
+from .records import PassedStep, StepRecord
 from .transitions import FINISHED, Status
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def waits_for_children(row: Continuation) -> bool:
     return running.filter(kind=StepRecord.Kind.CHILDREN).exists()
 
 
-def children_of_this_run(row: Continuation, *, before: StepRecord | None = None) -> ContinuationQuerySet:
+def children_of_this_run(row: Continuation, *, before: PassedStep | StepRecord | None = None) -> ContinuationQuerySet:
     """Children, oldest first, without those of hooks, of steps that were reset since, and of steps not `before` one."""
     steps = StepRecord.objects.using(row._state.db).filter(continuation=row)
     if before is not None:

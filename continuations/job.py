@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, Self, TypeVar, overload
 
 from .configured import Configured, Performs
@@ -94,6 +94,7 @@ class ContinuableJob(Hooks):
     `on_limit`: "fail" or "pause", what happens beyond these limits.
     `max_runtime`: seconds after which an execution yields to other jobs; None is unlimited.
     `checkpoint_interval`: seconds between two writes of progress; 0 writes at each checkpoint; None takes the setting.
+    `sensitive`: names of arguments, attributes and keys of dicts whose values are masked in the admin and in log lines.
     `rq_options`: options for RQ's own job, such as `{"job_timeout": 600}`.
 
     The ideas and the words are those of Rails' `ActiveJob::Continuable`.
@@ -108,6 +109,7 @@ class ContinuableJob(Hooks):
     on_limit: ClassVar[str] = "fail"
     max_runtime: ClassVar[float | None] = None
     checkpoint_interval: ClassVar[float | None] = None
+    sensitive: ClassVar[Collection[str]] = ()
     rq_options: ClassVar[Mapping[str, Any]] = {}
 
     _policies: ClassVar[tuple[Policy, ...]] = ()

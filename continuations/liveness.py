@@ -46,7 +46,7 @@ def impatient(connection: Redis, seconds: float) -> Redis:
         return connection
     options: dict[str, Any] = dict(pool.connection_kwargs)
     options |= {"retry": Retry(NoBackoff(), 0), "socket_timeout": seconds, "socket_connect_timeout": seconds}
-    return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **options))
+    return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))
 
 
 def remembers_since(connection: Redis) -> float:

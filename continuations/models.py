@@ -16,13 +16,14 @@ from django.utils.translation import gettext_lazy as _
 
 from . import codec, signals, transitions, upkeep
 from .delivery import deliver, report_end
-from .errors import BusyError, InvalidStepError, TransitionError
+from .errors import BusyError, TransitionError
 from .family import after_end, cancel_strays
 from .fields import NameField
 from .identifiers import rq_job_id, uuid7
 from .keys import take_key
 from .querysets import ContinuationQuerySet
 from .records import Event, Execution, StepRecord
+from .rewinding import move_cursor, rewind
 from .takeover import steps_are_free, take_steps
 from .transitions import VERBS, Status
 
@@ -112,6 +113,11 @@ class Continuation(models.Model):
         verbose_name = _("continuation")
         verbose_name_plural = _("continuations")
         default_permissions = ("view", "delete")
+        permissions = [
+            ("control_continuation", _("Can pause, resume and cancel continuations and send events to them")),
+            ("retry_continuation", _("Can retry continuations and run them again from a step")),
+            ("edit_cursor_continuation", _("Can edit cursors of continuations")),
+        ]
         indexes = [
             # Lists, and what recovery looks for: unfinished rows of a status, oldest first.
             models.Index(fields=["status", "created_at"], name="continuation_status_created"),
@@ -119,6 +125,10 @@ class Continuation(models.Model):
             models.Index(fields=["check_after"], name="continuation_check_after"),
             # Children of a parent, and whether one of them has not ended.
             models.Index(fields=["parent", "status"], name="continuation_parent_status"),
+            # Lists of a class, of a queue, and of a key whose continuations may have ended.
+            models.Index(fields=["job_path", "created_at"], name="continuation_job_created"),
+            models.Index(fields=["queue_name", "created_at"], name="continuation_queue_created"),
+            models.Index(fields=["key"], name="continuation_key"),
         ]
 
     def __str__(self) -> str:
@@ -155,6 +165,13 @@ class Continuation(models.Model):
         """It waits, and no time will end that by itself."""
         return self.status == Status.WAITING and bool(self.waiting_for) and self.run_after is None
 
+    @property
+    def force_after(self) -> dt.datetime | None:
+        """The moment from which `pause` or `cancel` may be forced; None if its execution was asked for neither."""
+        if self.status not in (Status.PAUSING, Status.CANCELLING):
+            return None
+        return (self.requested_at or self.created_at) + dt.timedelta(seconds=FORCE_AFTER)
+
     # The verbs. Each is one transaction; what is pushed is pushed once it commits.
 
     def pause(self, *, by: str = "", reason: str = "", force: bool = False) -> None:
@@ -182,7 +199,7 @@ class Continuation(models.Model):
                 self._move(Status.RUNNING, "resume", **_request(by, reason))
                 signals.emit_on_commit(signals.resumed, self)
                 return
-            self._check(Status.ENQUEUED, "resume", frozenset({Status.PAUSED}))
+            self._check(Status.ENQUEUED, "resume", VERBS["resume"])
             if self.executions == 0 and "depends_on" in self.rq_options_json and self.delivery == 0:
                 # RQ still holds it back, or has delivered it in vain: recovery sees to it at once.
                 self._write(status=Status.ENQUEUED, check_after=timezone.now(), **_request(by, reason))
@@ -230,7 +247,7 @@ class Continuation(models.Model):
         """
         with self._changing():
             self._check(Status.ENQUEUED, "rerun", VERBS["rerun_from"])
-            self._reset_steps(step, keep_cursor=keep_cursor)
+            rewind(self, step, keep_cursor=keep_cursor)
             self._reopen(**_request(by, reason), result_json=None)
             signals.emit_on_commit(signals.retried, self)
             transaction.on_commit(functools.partial(cancel_strays, self), using=self._state.db, robust=True)
@@ -243,14 +260,9 @@ class Continuation(models.Model):
         """
         text = codec.encode(cursor, what=f"cursor of step {step!r}")
         with self._changing():
-            if self.status not in VERBS["set_cursor"]:
+            if not transitions.allows("set_cursor", self.status):
                 raise TransitionError(f"{self} is {self.status}: cannot set a cursor. Pause it first.")
-            record = self._step_named(step)
-            if record.status != StepRecord.Status.RUNNING or record.kind != StepRecord.Kind.STEP:
-                raise InvalidStepError(f"{self}: step {step!r} is not in progress: to do it again, use rerun_from")
-            record.cursor_json, record.advanced, record.execution = text, True, None
-            record.sequence += 1
-            record.save(using=self._state.db, update_fields=["cursor_json", "advanced", "execution", "sequence"])
+            move_cursor(self, step, text)
             self._write(**_request(by, reason))
 
     def send(self, name: str, payload: Any = None) -> Event:
@@ -263,7 +275,7 @@ class Continuation(models.Model):
         if not isinstance(name, str) or not name.strip() or len(name) > EVENT_NAME_LENGTH:
             raise ValueError(f"{name!r:.300} is no name of an event: expected 1 to {EVENT_NAME_LENGTH} characters")
         with self._changing():
-            if self.status not in VERBS["send"]:
+            if not transitions.allows("send", self.status):
                 raise TransitionError(f"{self} is {self.status}: nothing will wait for event {name!r} any more.")
             event, is_first = Event.objects.using(self._state.db).get_or_create(
                 continuation=self, name=name, defaults={"payload_json": text}
@@ -343,8 +355,9 @@ class Continuation(models.Model):
         """Changes that leave the row to nobody, if its execution was `asked` before. Raises if that may still stop."""
         if self.status != asked:
             return {}
-        waited = timezone.now() - (self.requested_at or self.created_at)
-        if not force or waited < dt.timedelta(seconds=FORCE_AFTER):
+        now, earliest = timezone.now(), self.force_after
+        if not force or earliest is None or now < earliest:
+            waited = now - (self.requested_at or self.created_at)
             raise TransitionError(
                 f"{self} is {self.status}: cannot {verb} it twice. {FORCE_AFTER:.0f} s after the request force=True "
                 f"takes it away from its execution; it was made {waited.total_seconds():.0f} s ago."
@@ -355,29 +368,6 @@ class Continuation(models.Model):
         take_steps(self, owner, None).bury(outcome="abandoned", reason="forced")
         # Its delivery must not claim it again.
         return {"owner": None, "delivery": self.delivery + 1}
-
-    def _step_named(self, name: str) -> StepRecord:
-        records = {record.name: record for record in self.steps.using(self._state.db)}
-        if name not in records:
-            names = ", ".join(map(repr, records)) or "none"
-            raise InvalidStepError(f"{self} has no step {name!r}; its steps: {names}")
-        return records[name]
-
-    def _reset_steps(self, name: str, *, keep_cursor: bool) -> None:
-        record = self._step_named(name)
-        reset = self.steps.using(self._state.db).filter(position__gte=record.position)
-        waited = reset.filter(kind=StepRecord.Kind.EVENT).values_list("name", flat=True)
-        Event.objects.using(self._state.db).filter(continuation=self, name__in=list(waited)).delete()
-        if keep_cursor and record.kind == StepRecord.Kind.STEP:
-            reset = reset.exclude(pk=record.pk)
-            self.steps.using(self._state.db).filter(pk=record.pk).update(
-                status=StepRecord.Status.RUNNING,
-                result_json=None,
-                finished_at=None,
-                execution=None,
-                sequence=record.sequence + 1,
-            )
-        reset.delete()
 
 
 def _request(by: str, reason: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
@@ -20,7 +21,7 @@ from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
 
     from .models import Continuation
     from .recovery import Recovered
@@ -62,18 +63,30 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         """Those that a worker will claim, due or not, oldest first."""
         return self.filter(status__in=CLAIMABLE).order_by("created_at", "pk")
 
-    def needing_attention(self) -> ContinuationQuerySet:
-        """Those a person should look at: failed, paused by a limit, follow-up failed, silent, or deaf to a request."""
-        now = timezone.now()
-        executions = Execution.objects.using(self.db).filter(pk=OuterRef("owner"), started_at__lt=now - SILENCE)
-        beats = StepRecord.objects.using(self.db).filter(continuation=OuterRef("pk"), heartbeat_at__gte=now - SILENCE)
+    def needing_attention(self, *, unheard_queues: Collection[str] = ()) -> ContinuationQuerySet:
+        """Those a person should look at: failed, paused by a limit, follow-up failed, silent, or deaf to a request.
+
+        `unheard_queues`: names of queues on which no worker listens; what waits there counts, too.
+        """
         return self.filter(
             Q(status=Status.FAILED)
             | Q(status=Status.PAUSED, error_class__in=LIMITS)
             | Q(follow_up_failed_at__isnull=False)
-            | Q(status__in=(Status.PAUSING, Status.CANCELLING), requested_at__lt=now - UNHEEDED)
-            | Q(Exists(executions), ~Exists(beats), status__in=OWNED)
+            | Q(status__in=(Status.PAUSING, Status.CANCELLING), requested_at__lt=timezone.now() - UNHEEDED)
+            | self._stalled
+            | (waits_on(*unheard_queues) if unheard_queues else Q())
         )
+
+    def stalled(self) -> ContinuationQuerySet:
+        """Those that an execution owns which gave no sign of life for `SILENCE`."""
+        return self.filter(self._stalled)
+
+    @property
+    def _stalled(self) -> Q:
+        now = timezone.now()
+        executions = Execution.objects.using(self.db).filter(pk=OuterRef("owner"), started_at__lt=now - SILENCE)
+        beats = StepRecord.objects.using(self.db).filter(continuation=OuterRef("pk"), heartbeat_at__gte=now - SILENCE)
+        return Q(Exists(executions), ~Exists(beats), status__in=OWNED)
 
     def pause(self, *, by: str = "", reason: str = "", force: bool = False, limit: int = LIMIT) -> Changed:
         """`pause()` for each, in a transaction of its own, oldest first."""
@@ -164,9 +177,35 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         run: Callable[..., list[Recovered]] = import_string("continuations.recovery.recover")
         return run(limit=limit, dry_run=dry_run)
 
+    def prunable(
+        self, older_than: dt.timedelta | dt.datetime, *, states: Iterable[str] | None = None
+    ) -> ContinuationQuerySet:
+        """Those that `prune` would delete."""
+        # By name, as in `recover`.
+        retention: Any = import_module("continuations.retention")
+        found: ContinuationQuerySet = retention.prunable(self, retention.cutoffs(older_than, states))
+        return found
+
+    def prune(self, older_than: dt.timedelta | dt.datetime, *, states: Iterable[str] | None = None) -> int:
+        """Delete those that ended before `older_than` (an age, or a moment), with all that belongs to them.
+
+        `states`: the statuses they ended in; without it succeeded, discarded and cancelled, while failed ones and
+        those whose follow-up failed are kept. What is kept whatever its age: see `continuations.retention.prunable`.
+        Deletes in transactions of a hundred, passing over what is locked, so do not call it inside one. Returns
+        how many went. Raises `ValueError` for the name of a status that is no end, and `ProtectedError` if a model
+        of yours protects one of them.
+        """
+        retention: Any = import_module("continuations.retention")
+        return sum(retention.prune(self, retention.cutoffs(older_than, states)))
+
     def due(self, now: Any) -> ContinuationQuerySet:
         """Those without a time to wait for, or whose time has come at `now`."""
         return self.filter(Q(run_after__isnull=True) | Q(run_after__lte=now))
+
+
+def waits_on(*queue_names: str) -> Q:
+    """Waiting for a worker of one of these queues, and for nothing else."""
+    return Q(queue_name__in=queue_names, status__in=(Status.ENQUEUED, Status.INTERRUPTED))
 
 
 def _path(job_class: type[Any]) -> str:

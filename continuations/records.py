@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import models
 from django.utils import timezone
@@ -78,6 +78,28 @@ class StepRecord(models.Model):
     @property
     def result(self) -> Any:
         """What the completed step returned. Raises `DeserializationError`."""
+        return codec.decode(self.result_json, what=f"result of step {self.name!r}")
+
+
+class PassedStep(NamedTuple):
+    """A completed step as later executions see it. There may be thousands, so it is no model."""
+
+    position: int
+    name: str
+    kind: str
+    status: str
+    cursor_json: str | None
+    result_json: str | None
+    attributes_json: str | None
+
+    @property
+    def cursor(self) -> Any:
+        """Where it ended. Raises `DeserializationError`."""
+        return codec.decode(self.cursor_json, what=f"cursor of step {self.name!r}")
+
+    @property
+    def result(self) -> Any:
+        """What it returned. Raises `DeserializationError`."""
         return codec.decode(self.result_json, what=f"result of step {self.name!r}")
 
 

@@ -196,8 +196,8 @@ def _scheduler_runs(queue_name: str) -> bool:
 def _await_redis(job: Job, place: Workplace) -> None:
     """Wait until Redis answers, or until told to stop.
 
-    RQ takes down our answer right after this. If it cannot, it takes the job for abandoned some minutes later: only then
-    would it call callbacks, among them the one for failures, and enqueue dependents.
+    RQ takes down our answer right after this. If it cannot, it takes the job for abandoned some minutes later: only
+    then would it call callbacks, among them the one for failures, and enqueue dependents.
     """
     from redis.exceptions import RedisError
 

@@ -53,6 +53,9 @@ class MemoryDelivery:
     def push_anchor(self, continuation: Continuation) -> None:
         """Nothing to do."""
 
+    def forget(self, continuations: Sequence[Continuation]) -> None:
+        """Nothing to do."""
+
     def wakes_up(self, queue_name: str) -> bool:
         """The test does."""
         return True

@@ -77,8 +77,8 @@ OWNED = frozenset({S.RUNNING, S.PAUSING, S.CANCELLING})
 # Waiting for a worker, or for the moment at which it will.
 CLAIMABLE = frozenset({S.ENQUEUED, S.INTERRUPTED, S.WAITING})
 
-# What a person may ask for, and in which status. Beyond that, `set_cursor` needs a step in progress, `follow_up` one
-# that failed, and a pause or a cancel that is not heeded may be asked for again by force.
+# What each verb of a continuation starts from, for whoever offers verbs. What has been asked of an execution and not
+# been done for a while may be asked again with force: `force_after` of the continuation says from when on.
 VERBS: dict[str, frozenset[Status]] = {
     "pause": CLAIMABLE | {S.RUNNING},
     "resume": frozenset({S.PAUSED, S.PAUSING}),
@@ -86,9 +86,15 @@ VERBS: dict[str, frozenset[Status]] = {
     "retry": frozenset({S.FAILED}),
     "rerun_from": FINISHED | {S.PAUSED},
     "set_cursor": CLAIMABLE | {S.PAUSED, S.FAILED},
-    "send": frozenset(Status) - FINISHED | {S.FAILED},
+    "send": frozenset(S) - FINISHED | {S.FAILED},
     "follow_up": frozenset({S.SUCCEEDED}),
 }
+FORCED: dict[str, Status] = {"pause": S.PAUSING, "cancel": S.CANCELLING}
+
+
+def allows(verb: str, status: str) -> bool:
+    """Whether `verb`, the name of a method of a continuation, starts from `status` without force."""
+    return Status(status) in VERBS[verb]
 
 
 def check(source: str, target: str, *, subject: str, verb: str, sources: frozenset[Status] | None = None) -> None:

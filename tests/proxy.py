@@ -97,14 +97,17 @@ def proxy_to_the_database() -> Iterator[Proxy]:
 @contextlib.contextmanager
 def through(proxy: Proxy) -> Iterator[None]:
     """Let this thread's connection be one through `proxy`."""
+    options = {**connection.settings_dict["OPTIONS"], **PLAIN[connection.vendor]}
+    with connected_to(HOST="127.0.0.1", PORT=proxy.port, OPTIONS=options):
+        yield
+
+
+@contextlib.contextmanager
+def connected_to(**settings: Any) -> Iterator[None]:
+    """Let this thread's connection be another one, with some settings changed."""
     given = connection.settings_dict
     connection.close()
-    connection.settings_dict = {
-        **given,
-        "HOST": "127.0.0.1",
-        "PORT": proxy.port,
-        "OPTIONS": {**given["OPTIONS"], **PLAIN[connection.vendor]},
-    }
+    connection.settings_dict = {**given, **settings}
     try:
         yield
     finally:

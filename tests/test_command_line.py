@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import io
 import json
@@ -13,6 +14,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from django.utils import timezone
 from continuations import ContinuableJob, Step, attribute
 from continuations.console import options, selection, table, terminal, times
 from continuations.identifiers import uuid7
+from continuations.management.commands.continuations import Command
 from continuations.models import Continuation, Execution, StepRecord
 from continuations.testing import interrupt_during, run_enqueued, run_until_finished
 from continuations.transitions import Status
@@ -30,6 +33,12 @@ from tests.processes import Worker, database_url, eventually
 from tests.shop import jobs
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the terminal of these tests is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 class Import(ContinuableJob):
@@ -162,8 +171,7 @@ def test_a_list_fits_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(row.pk)[:18] in lines[1]
 
 
-def test_nothing_is_cut_where_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
+def test_nothing_is_cut_where_nobody_reads() -> None:
     row = failed()
     Continuation.objects.filter(pk=row.pk).update(job_path="shop.jobs." + "LongJobName" * 20)
     assert "LongJobName" * 20 in say("list").out
@@ -1093,3 +1101,49 @@ def test_a_real_job_is_steered_from_the_command_line(redis_url: str, start_worke
     assert shown["result"] == 5000
     assert [run["cursor_before"] for run in shown["executions"]] == [4995, None]
     assert shown["executions"][1]["reason"] == "paused"
+
+
+# What the docs say
+
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "command-line.md").read_text()
+
+
+def keys_of(document: Any) -> set[str]:
+    """All keys of a document, without those of stored values."""
+    if isinstance(document, list):
+        return set().union(*map(keys_of, document))
+    if not isinstance(document, dict):
+        return set()
+    values = {"arguments", "attributes", "result", "payload", "cursor", "cursor_before", "cursor_after"}
+    inner = [value for name, value in document.items() if name not in values | {"children_by_status"}]
+    return set(document).union(*map(keys_of, inner))
+
+
+def test_the_docs_name_every_key_of_every_document() -> None:
+    """docs/command-line.md"""
+    parent = Family.enqueue()
+    parent.send("news", 5)
+    run_enqueued(Family)
+    row = failed()
+    row.retry(by="ana")
+    with pytest.raises(KeyError):
+        run_enqueued(Import)
+    documents = [say("list", "--json").document, say("show", row.pk, "--json").document]
+    documents += [say("show", parent.pk, "--json").document, say("pause", parent.pk, "--json").document]
+    keys = keys_of(documents)
+    assert {"recommended", "message", "crashes_in_a_row", "sent_at", "by"} <= keys
+    assert {key for key in keys if f"`{key}`" not in PAGE} == set()
+
+
+def test_the_docs_name_every_verb_and_option() -> None:
+    """docs/command-line.md"""
+    parser = Command().create_parser("manage.py", "continuations")
+    verbs = next(action for action in parser._actions if action.dest == "verb").choices
+    assert isinstance(verbs, dict)
+    assert list(verbs) == re.findall(r"^\| `([\w-]+)", PAGE.partition("## ")[0], flags=re.MULTILINE)
+    for name, verb in verbs.items():
+        hidden = {"--help", "--noinput"}
+        for action in verb._actions:
+            if action.help != argparse.SUPPRESS:
+                options = {each for each in action.option_strings if each.startswith("--")} - hidden
+                assert {each for each in options if each not in PAGE} == set(), name

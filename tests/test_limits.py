@@ -109,7 +109,9 @@ def test_two_at_a_time_where_two_are_allowed(two_workers: list[Worker]) -> None:
     eventually(lambda: have_ended(made), two_workers[0].output)
     first, second, third = Execution.objects.order_by("started_at")
     assert first.finished_at is not None
-    assert second.started_at < first.finished_at <= third.started_at
+    assert second.finished_at is not None
+    assert second.started_at < first.finished_at
+    assert min(first.finished_at, second.finished_at) <= third.started_at
 
 
 @pytest.mark.parametrize("worker_class", ["rq.Worker", None])
@@ -118,12 +120,10 @@ def test_a_shutdown_keeps_the_slot_for_the_one_that_was_interrupted(
 ) -> None:
     """It goes on first, wherever that is, and then the others have their turn."""
     made = three(Count, 200)
-    workers = [start_worker("default", worker_class=worker_class) for _ in range(2)]
-    eventually(lambda: len(items("a")) > 20, workers[0].output)
-    for worker in workers:
-        worker.signal_all(signal.SIGTERM)
-    for worker in workers:
-        worker.wait()
+    worker = start_worker("default", worker_class=worker_class)
+    eventually(lambda: len(items("a")) > 20, worker.output)
+    worker.signal_all(signal.SIGTERM)
+    worker.wait()
     assert [status(each) for each in made] == ["interrupted", "enqueued", "enqueued"]
     assert (queued(), slots()) == ([made[0].rq_job_id], [made[0].rq_job_id])
     assert in_line() == [made[1].rq_job_id, made[2].rq_job_id]

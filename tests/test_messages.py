@@ -261,6 +261,8 @@ def test_a_definition_error_is_a_type_error_too() -> None:
         ("resume_wait", "5s"),
         ("resume_wait", -1),
         ("rq_options", [1]),
+        ("sensitive", "token"),
+        ("sensitive", ("",)),
     ],
 )
 def test_an_option_with_a_value_it_cannot_have_is_refused(name: str, value: Any) -> None:
@@ -281,6 +283,7 @@ def test_an_option_with_a_value_it_cannot_have_is_refused(name: str, value: Any)
         ("max_crashes", 1),
         ("on_limit", "pause"),
         ("rq_options", {"job_timeout": "5m"}),
+        ("sensitive", ("token", "password")),
     ],
 )
 def test_an_option_with_a_value_it_can_have_is_taken(name: str, value: Any) -> None:

@@ -104,9 +104,9 @@ class _Page:
         attributes = values.attributes(dossier.steps.rows)
         yield from self._fact("attributes", "" if attributes is None else _value(values.text_of(attributes)))
         yield from self._fact("result", _value(row.result_json))
-        yield from self._fact("created", full(row.created_at))
-        for label, moment in (("started", row.started_at), ("ended", row.finished_at), ("due", row.run_after)):
-            yield from self._fact(label, "" if moment is None else full(moment))
+        for label, moment in (("created", row.created_at), ("started", row.started_at), ("ended", row.finished_at)):
+            yield from self._fact(label, "" if moment is None else f"{full(moment)}, {words.ago(moment, now)}")
+        yield from self._fact("due", "" if row.run_after is None else full(row.run_after))
         counts = {"executions": row.executions, "resumptions": row.resumptions}
         counts |= {"crashes in a row": row.crashes, "errors in a row": row.errors}
         yield from self._fact("counts", ", ".join(f"{what} {n}" for what, n in counts.items() if n))

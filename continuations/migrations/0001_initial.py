@@ -61,6 +61,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'continuation',
                 'verbose_name_plural': 'continuations',
                 'default_permissions': ('view', 'delete'),
+                'permissions': [('control_continuation', 'Can pause, resume and cancel continuations and send events to them'), ('retry_continuation', 'Can retry continuations and run them again from a step'), ('edit_cursor_continuation', 'Can edit cursors of continuations')],
             },
         ),
         migrations.CreateModel(
@@ -154,6 +155,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='continuation',
             index=models.Index(fields=['parent', 'status'], name='continuation_parent_status'),
+        ),
+        migrations.AddIndex(
+            model_name='continuation',
+            index=models.Index(fields=['job_path', 'created_at'], name='continuation_job_created'),
+        ),
+        migrations.AddIndex(
+            model_name='continuation',
+            index=models.Index(fields=['queue_name', 'created_at'], name='continuation_queue_created'),
+        ),
+        migrations.AddIndex(
+            model_name='continuation',
+            index=models.Index(fields=['key'], name='continuation_key'),
         ),
         migrations.AddConstraint(
             model_name='event',

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from ..models import FORCE_AFTER
 from ..records import StepRecord
-from ..transitions import OWNED, VERBS, Status
+from ..transitions import OWNED, VERBS, Status, allows
 from .facts import place
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def safe_now(row: Continuation, step: StepRecord | None = None, now: dt.datetime
     """The verbs that its status allows, the recommended one first."""
     choices = [
         Choice(verb, consequence, recommended=_is_recommended(verb, row, step))
-        for verb, statuses in VERBS.items()
-        if row.status in statuses and (consequence := _consequence(verb, row, step))
+        for verb in VERBS
+        if allows(verb, row.status) and (consequence := _consequence(verb, row, step))
     ]
     if can_force(row, now):
         verb = "pause" if row.status == Status.PAUSING else "cancel"
@@ -123,7 +123,7 @@ def _goes_on(step: StepRecord | None) -> str:
 def _move_on(step: StepRecord | None) -> str:
     if step is None or step.kind != StepRecord.Kind.STEP:
         return ""
-    return _("Moves %(place)s elsewhere, for example past what cannot be done.") % {"place": place(step)}
+    return _("Moves the cursor of step %(step)s, for example past what cannot be done.") % {"step": step.name}
 
 
 def _event(row: Continuation, step: StepRecord | None) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 from django.db import transaction
 
 from continuations import ContinuableJob, Step, Stop, retry_on
+from continuations.delivery import queue_named
+from tests.processes import to_the_database
 
 from .models import Applied
 
@@ -151,6 +153,32 @@ def succeeded(job: Any, connection: Any, result: Any, *args: Any, **kwargs: Any)
 def failed(job: Any, connection: Any, *error: Any) -> None:
     """RQ's on_failure callback."""
     note(job.meta["run"], f"failed {error[0].__name__}")
+
+
+class LooksAround(ContinuableJob):
+    """Notes what its process and its worker hold open as it begins; then counts."""
+
+    def perform(self, run: str, n: int) -> None:
+        self.run = run
+        self.step("look", self.look)
+        self.step("count", lambda step: self.count(step, n))
+
+    def look(self) -> None:
+        # The connection that recovery uses in the worker.
+        client = queue_named("default").connection.client_info()
+        note(self.run, f"redis {client['laddr'].rpartition(':')[2]} {client['addr'].rpartition(':')[2]}")
+        for _ in range(50):
+            # A look of the worker's for lost continuations takes milliseconds; between two of them it holds none.
+            if not (held := to_the_database(os.getppid())):
+                break
+            time.sleep(0.02)
+        note(self.run, f"database {len(to_the_database())}, of the worker {len(held)}")
+
+    def count(self, step: Step, n: int) -> None:
+        for i in step.iterate(range(n)):
+            with step.atomic():
+                note(self.run, i)
+            time.sleep(0.02)
 
 
 class DiesAlways(ContinuableJob):

@@ -1,0 +1,116 @@
+"""The lines of the two tables of a page: steps and executions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+
+from ..records import Execution, StepRecord
+from ..transitions import OWNED, Status
+from . import plain, words
+from .progress import Progress, bar
+
+if TYPE_CHECKING:
+    from .timeline import Timeline
+    from .values import Values
+    from .verdict import Facts
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """A step, met or to come."""
+
+    number: int
+    name: str
+    state: SafeString
+    kind: str = ""
+    bar: SafeString | str = ""
+    counted: str = ""
+    rate: str = ""
+    cursor: str = ""
+    result: str = ""
+    took: str = ""
+    lane: SafeString | str = ""
+    record: StepRecord | None = None
+
+
+@dataclass(frozen=True)
+class ExecutionLine:
+    """An execution, and why it ended."""
+
+    record: Execution
+    started: SafeString
+    state: SafeString
+    waited: str
+    ran: str
+    before: str
+    after: str
+    why: str
+    error: str
+
+
+def fraction_of(record: StepRecord, facts: Facts) -> float | None:
+    """How much of a step is done, from 0 to 1; its children count if it waits for them. None: nobody knows."""
+    if record.kind == StepRecord.Kind.CHILDREN:
+        return facts.family.fraction
+    return Progress(record.processed, record.total, record.busy_seconds).fraction
+
+
+def step_line(record: StepRecord, facts: Facts, values: Values, timeline: Timeline) -> StepLine:
+    """A step that was met."""
+    running = record.status == StepRecord.Status.RUNNING
+    fraction = fraction_of(record, facts) if running else None
+    progress = Progress(record.processed, record.total, record.busy_seconds)
+    code, word = record.status, record.get_status_display()
+    if running and facts.is_stalled:
+        code, word = words.STALLED, str(words.STALLED_WORD)
+    elif running and facts.row.status not in OWNED:
+        code, word = Status.INTERRUPTED, gettext("in progress")
+    return StepLine(
+        number=record.position + 1,
+        name=record.name,
+        state=words.state(code, word),
+        kind=str(words.KINDS.get(record.kind, "")),
+        bar="" if fraction is None else bar(fraction, gettext("Progress of %s") % record.name),
+        counted=progress.counted,
+        rate=progress.rate,
+        cursor=values.shown(record.cursor_json),
+        result=values.shown(record.result_json),
+        took=words.duration(record.busy_seconds) if record.kind == StepRecord.Kind.STEP else "",
+        lane=timeline.lane(record, facts.now),
+        record=record,
+    )
+
+
+def step_to_come(number: int, name: str) -> StepLine:
+    """A step that others of the class had."""
+    return StepLine(number, name, words.state("to_come", gettext("to come")))
+
+
+def execution_lines(records: list[Execution], facts: Facts, values: Values) -> list[ExecutionLine]:
+    """`records`, which are in order, newest first."""
+    ended: list[dt.datetime | None] = [None if facts.row.executions > len(records) else facts.row.created_at]
+    ended += [record.finished_at for record in records]
+    pairs = zip(records, ended, strict=False)
+    return [_execution_line(record, since, facts, values) for record, since in pairs][::-1]
+
+
+def _execution_line(record: Execution, since: dt.datetime | None, facts: Facts, values: Values) -> ExecutionLine:
+    end = record.finished_at or facts.now
+    outcome = record.outcome or Status.RUNNING
+    error = ": ".join(filter(None, [record.error_class.rpartition(".")[2], record.error_message]))
+    return ExecutionLine(
+        record=record,
+        started=words.clock(record.started_at),
+        state=words.state(outcome, words.outcome(outcome)),
+        waited="" if since is None else words.duration((record.started_at - since).total_seconds()),
+        ran=words.duration((end - record.started_at).total_seconds()),
+        before=values.shown(record.cursor_before_json),
+        after=values.shown(record.cursor_after_json),
+        why=words.reason(record.reason),
+        error=plain.cut(values.hidden(error)),
+    )

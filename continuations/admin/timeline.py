@@ -1,0 +1,121 @@
+"""When each step ran, as bars on one axis; the time in which nothing ran is folded."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+
+from ..transitions import Status
+from . import words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..models import Execution, StepRecord
+
+# Shares of the axis: what a gap takes at most, and all of them together.
+GAP = 0.03
+ALL_GAPS = 0.3
+# A bar that is narrower cannot be seen.
+NARROWEST = 0.003
+
+# Tones of bars, by how their execution ended.
+ENDINGS: dict[str, str] = {
+    "": "active",
+    Status.SUCCEEDED: "good",
+    Status.FAILED: "bad",
+    Status.DISCARDED: "bad",
+    Status.CANCELLED: "quiet",
+    "died": "bad",
+    "abandoned": "bad",
+}
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of the axis, from `left` to `right` as shares of it."""
+
+    begin: dt.datetime
+    end: dt.datetime
+    left: float
+    right: float
+    tone: str
+    number: int
+
+    def place(self, moment: dt.datetime) -> float:
+        """Where `moment`, which lies in it, is on the axis."""
+        whole = (self.end - self.begin).total_seconds()
+        share = (moment - self.begin).total_seconds() / whole if whole > 0 else 0.0
+        return self.left + (self.right - self.left) * min(max(share, 0.0), 1.0)
+
+
+class Timeline:
+    """The axis of a continuation: its executions one after the other, the gaps between them folded."""
+
+    def __init__(self, executions: Sequence[Execution], now: dt.datetime) -> None:
+        self.segments: list[Segment] = []
+        # Seconds in which nothing ran, as far as they are folded away.
+        self.idle_seconds = 0.0
+        spans = [(each.started_at, max(each.finished_at or now, each.started_at)) for each in executions]
+        busy = sum((end - begin).total_seconds() for begin, end in spans)
+        gaps = [max((begin - end).total_seconds(), 0.0) for (_, end), (begin, _) in pairwise(spans)]
+        gap_share = min(GAP, ALL_GAPS / len(gaps)) if gaps else 0.0
+        widths = [_gap_width(gap, busy + sum(gaps), gap_share) for gap in gaps]
+        for_busy = 1.0 - sum(widths)
+        left = 0.0
+        for index, (execution, (begin, end)) in enumerate(zip(executions, spans, strict=True)):
+            share = (end - begin).total_seconds() / busy if busy > 0 else 1 / len(spans)
+            right = left + share * for_busy
+            tone = ENDINGS.get(execution.outcome, "waiting")
+            self.segments.append(Segment(begin, end, left, right, tone, execution.number))
+            left = right + (widths[index] if index < len(widths) else 0.0)
+        self.idle_seconds = sum(gaps)
+
+    def lane(self, record: StepRecord, now: dt.datetime) -> SafeString:
+        """The bars of one step, for eyes only: the cells beside it say the same."""
+        end = record.finished_at or now
+        bars = [
+            (segment.tone, _percent(left), _percent(max(segment.place(end) - left, NARROWEST)))
+            for segment in self.segments
+            if segment.begin <= end and segment.end >= record.started_at
+            for left in [segment.place(record.started_at)]
+        ]
+        rects = format_html_join(
+            "", '<rect class="continuations-lane-{}" x="{}" y="3" width="{}" height="10" rx="1"/>', bars
+        )
+        return format_html(
+            '<svg class="continuations-lane" width="100%" height="16" aria-hidden="true" focusable="false">{}{}</svg>',
+            self._folds(record.started_at, end),
+            rects,
+        )
+
+    @property
+    def summary(self) -> str:
+        """How much of the time is left out."""
+        if not self.idle_seconds:
+            return ""
+        return gettext("%s in which nothing ran are folded") % words.duration(self.idle_seconds)
+
+    def _folds(self, begin: dt.datetime, end: dt.datetime) -> SafeString:
+        """A mark in each gap between two bars of a step."""
+        places = [
+            (_percent((before.right + after.left) / 2),) * 2
+            for before, after in pairwise(self.segments)
+            if begin <= before.end and after.begin <= end
+        ]
+        return format_html_join("", '<line class="continuations-fold" x1="{}" x2="{}" y1="0" y2="16"/>', places)
+
+
+def _gap_width(seconds: float, whole: float, most: float) -> float:
+    return min(seconds / whole, most) if whole > 0 else 0.0
+
+
+def _percent(share: float) -> str:
+    # Text, since a number would be localised.
+    return f"{share * 100:.2f}%"
