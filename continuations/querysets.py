@@ -135,12 +135,7 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
 
         Raises `BusyError` if somebody else keeps it locked, and `Continuation.DoesNotExist`.
         """
-        features = connections[self.db].features
-        locking = self.select_for_update(
-            skip_locked=features.has_select_for_update_skip_locked,
-            # Rows that refer to this one are inserted by open blocks, which must not keep verbs waiting.
-            no_key=features.has_select_for_no_key_update,
-        ).filter(pk=pk)
+        locking = self.filter(pk=pk).free()
         end = time.monotonic() + (LOCK_PATIENCE if patience is None else patience)
         while (row := locking.first()) is None:
             if not self.filter(pk=pk).exists():
@@ -149,6 +144,15 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
                 raise BusyError(f"continuation {pk} is being changed by somebody else just now; try again")
             time.sleep(0.02)
         return row
+
+    def free(self) -> ContinuationQuerySet:
+        """Those that nobody else keeps locked, locked for the rest of the transaction."""
+        features = connections[self.db].features
+        return self.select_for_update(
+            skip_locked=features.has_select_for_update_skip_locked,
+            # Rows that refer to this one are inserted by open blocks, which must not keep verbs waiting.
+            no_key=features.has_select_for_no_key_update,
+        )
 
     def _each(self, verb: Callable[[Continuation], object], limit: int) -> Changed:
         rows = self if self.query.is_sliced else self.order_by("created_at", "pk")

@@ -118,11 +118,19 @@ def _recover(*, limit: int, dry_run: bool, keep: Callable[[], object]) -> list[R
             (taken if patient.is_taken else settled if patient.is_settled else waiting).append(row.pk)
     for pks, again in ((waiting, upkeep.again()), (taken, upkeep.soon()), (settled, None)):
         if pks and not dry_run:
-            Continuation.objects.using(alias).filter(pk__in=pks, check_after__lte=now).update(check_after=again)
+            _look_again(alias, pks, now, again)
     for line in () if dry_run else limits.values():
         keep()
         free_lost_slots(line, alias)
     return recovered
+
+
+def _look_again(alias: str, pks: list[Any], now: dt.datetime, again: dt.datetime | None) -> None:
+    """When to look next at those that were found where they belong. What somebody keeps locked stays due."""
+    rows = Continuation.objects.using(alias)
+    with transaction.atomic(using=alias):
+        free = list(rows.filter(pk__in=pks).free().values_list("pk", flat=True))
+        rows.filter(pk__in=free, check_after__lte=now).update(check_after=again)
 
 
 def _due(alias: str, now: dt.datetime, limit: int) -> tuple[list[Continuation], dict[uuid.UUID, Execution]]:
@@ -292,7 +300,7 @@ class _Patient:
         """RQ has not been told of the end: let the anchor tell."""
         if not dry_run:
             backend().push_anchor(self._row)
-            Continuation.objects.using(self._alias).filter(pk=self._row.pk).update(check_after=upkeep.again())
+            _look_again(self._alias, [self._row.pk], timezone.now(), upkeep.again())
         return Recovered(self._row, "its end reported", "RQ has not been told of it")
 
     def _lock(self) -> Continuation | None:
@@ -300,8 +308,8 @@ class _Patient:
         row = self._row
         locked: Continuation | None = (
             Continuation.objects.using(self._alias)
-            .select_for_update(skip_locked=connections[self._alias].features.has_select_for_update_skip_locked)
             .filter(pk=row.pk, status=row.status, delivery=row.delivery, owner=row.owner)
+            .free()
             .first()
         )
         return locked

@@ -15,9 +15,10 @@ from rq.command import send_stop_job_command
 from rq.job import Job
 from rq.suspension import resume, suspend
 
+from continuations import codec
 from continuations.family import wake_parent
 from continuations.models import Continuation
-from tests.others import Other
+from tests.others import Other, run
 from tests.processes import Worker, database_url, eventually
 from tests.shop import flow, jobs
 from tests.shop.flow import Approve, Deaf, DiesAfterItsEnd, FanOut, Nap, Trusting
@@ -65,8 +66,8 @@ def what_rq_knows(continuation: Continuation) -> str:
     return (result.exc_string or "").strip().splitlines()[-1]
 
 
-def is_free(worker: Worker) -> None:
-    """The worker has nothing else to do: it runs another job to its end."""
+def let_another_job_run(worker: Worker) -> None:
+    """The only worker has its hands free."""
     other = Count.enqueue("other", 3)
     eventually(lambda: status(other) == "succeeded", worker.output)
 
@@ -88,7 +89,7 @@ def test_a_running_job_that_is_paused_holds_no_worker_and_ends_for_rq_when_it_en
     eventually(lambda: status(continuation) == "paused", worker.output)
     eventually(lambda: rq_status(continuation) == "scheduled", worker.output)
     done = items("a")
-    is_free(worker)
+    let_another_job_run(worker)
     assert (items("a"), items("b"), status(continuation)) == (done, [], "paused")
     continuation.resume(by="ada")
     eventually(lambda: "dependent" in items("b"), worker.output)
@@ -110,7 +111,7 @@ def test_a_running_job_that_is_cancelled_has_failed_for_rq(start_worker: StartWo
     eventually(lambda: rq_status(continuation) == "failed", worker.output)
     assert failed_job_ids() == [continuation.rq_job_id]
     assert what_rq_knows(continuation) == f"continuations.errors.ContinuationFailed: {continuation} was cancelled"
-    is_free(worker)
+    let_another_job_run(worker)
     assert items("b") == ["failed ContinuationFailed"]
     assert continuation.executions == 1
 
@@ -151,7 +152,7 @@ def test_a_job_that_hears_nothing_can_be_taken_from_its_process(start_worker: St
     jobs.note("a", "go on")
     eventually(lambda: "this duplicate ends" in workers[0].output() + workers[1].output())
     for _ in workers:
-        is_free(workers[0])
+        let_another_job_run(workers[0])
     assert items("a") == ["begun", "go on"]
     assert items("b") == ["failed ContinuationFailed"]
     assert (status(continuation), rq_status(continuation)) == ("cancelled", "failed")
@@ -268,7 +269,7 @@ def test_waiting_for_an_event_holds_no_worker(start_worker: StartWorker, kind: s
     worker = start_worker("default", worker_class=KINDS[kind])
     continuation = Approve.using(rq_options=followed("b")).enqueue("a")
     eventually(lambda: status(continuation) == "waiting", worker.output)
-    is_free(worker)
+    let_another_job_run(worker)
     assert (status(continuation), items("b")) == ("waiting", [])
     continuation.send("approval", "yes")
     eventually(lambda: status(continuation) == "succeeded", worker.output)
@@ -330,21 +331,15 @@ def test_a_long_sleep_where_no_scheduler_runs_is_ended_by_recovery(start_worker:
     worker = start_worker("default")
     continuation = Nap.enqueue("a", 3600)
     eventually(lambda: rq_status(continuation) == "scheduled", worker.output)
-    is_free(worker)
+    let_another_job_run(worker)
     past = continuation.created_at
     Continuation.objects.filter(pk=continuation.pk).update(run_after=past)
     # As if the hour had passed for the step, too.
-    continuation.steps.filter(name="nap").update(cursor_json=encoded(past))
+    continuation.steps.filter(name="nap").update(cursor_json=codec.encode(past))
     let_time_pass()
     Continuation.objects.recover()
     eventually(lambda: status(continuation) == "succeeded", worker.output)
     assert items("a") == ["before", "after"]
-
-
-def encoded(value: Any) -> str | None:
-    from continuations import codec
-
-    return codec.encode(value)
 
 
 # Children
@@ -434,9 +429,9 @@ def test_recovery_waits_for_no_parent_that_somebody_keeps_locked(redis_url: str)
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has one writer at a time, and no rows to lock")
     parent = FanOut.enqueue("a", 1, 10)
-    run_here(parent)
+    run(parent)
     assert status(parent) == "waiting"
-    parent.children.update(status="succeeded")
+    parent.children.update(status="succeeded", anchor_open=False)
     let_time_pass()
     with Other(lambda: send_slowly(parent), until=HELD), Other(Continuation.objects.recover, until="never") as other:
         assert other.join() == []
@@ -444,12 +439,6 @@ def test_recovery_waits_for_no_parent_that_somebody_keeps_locked(redis_url: str)
     (found,) = Continuation.objects.recover()
     assert (found.continuation, found.action) == (parent, "woken")
     assert not wake_parent(Continuation, "default", parent.pk)
-
-
-def run_here(continuation: Continuation) -> None:
-    from tests.others import run
-
-    run(continuation)
 
 
 # Following up
