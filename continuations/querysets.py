@@ -84,7 +84,8 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
             status=StepRecord.Status.RUNNING,
             heartbeat_at__lt=timezone.now() - SILENCE,
         )
-        return Q(Exists(silent), status__in=OWNED)
+        # In this order: MySQL looks for the step of a row only if the row is owned.
+        return Q(status__in=OWNED) & Q(Exists(silent))
 
     def pause(self, *, by: str = "", reason: str = "", force: bool = False, limit: int = LIMIT) -> Changed:
         """`pause()` for each, in a transaction of its own, oldest first."""

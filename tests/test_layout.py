@@ -29,7 +29,7 @@ ORDER = [
     "enqueueing",
     "job",
     *("recovery", "runner", "worker", "defaults"),
-    *("testing", "pytest_plugin", "checks", "admin", "contrib", "apps", "management"),
+    *("testing", "pytest_plugin", "checks", "admin", "templatetags", "contrib", "apps", "management"),
 ]
 
 # The one exception: which database holds the continuations is a question to the router, and the router asks for the
