@@ -344,7 +344,8 @@ class _Running:
         self.execution.cursor_after_json = None if record is None else record.cursor_json
         for name, value in _error_fields(decision.error).items():
             setattr(self.execution, name, value)
-        self.execution.save(using=self.alias, force_update=True)
+        changed = ("finished_at", "outcome", "reason", "step", "cursor_after_json", *_error_fields(decision.error))
+        self.execution.save(using=self.alias, update_fields=changed)
         if outcome.moved_on and not row.is_told_only:
             deliver(row)
         return outcome
