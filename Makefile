@@ -1,6 +1,7 @@
 # make demo   the main job in a browser, with a worker to kill
 # make test   all tests on SQLite and an embedded Valkey
 # make chaos  real workers under a rain of faults, and a count of what was lost and repeated
+# make million  the admin's list at a million rows, with DATABASE_URL of a PostgreSQL
 # make lint   style, types, migrations, deployment checks
 # make clean  remove what these made
 #
@@ -14,7 +15,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test chaos lint clean
+.PHONY: demo test chaos million lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python manage.py demo $(ARGS)
@@ -24,6 +25,9 @@ test: $(VENV)/.test
 
 chaos: $(VENV)/.chaos
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+million: $(VENV)/.chaos
+	$(BIN)/python -m tests.admin.million $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
