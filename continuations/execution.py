@@ -326,14 +326,14 @@ class _Running:
         assert self.job_class is not None
         queue_name = self.job_class.resume_queue_name or row.queue_name
         run_after = now + dt.timedelta(seconds=wait) if wait else None
-        changes |= {"run_after": run_after, "check_after": upkeep.after_push(run_after)}
+        changes |= {"run_after": run_after, "check_after": upkeep.after_push(run_after), "enqueued_at": now}
         rest = decision.rest
         if rest is not None and not rest.in_place:
             changes |= {"waiting_for": rest.name, "check_after": rest.check_after(run_after)}
         elif queue_name == row.queue_name and (wait == 0 or self._waits_in_place(wait, row.queue_name, rest)):
             at_front = decision.reason in FRONT_REASONS
             return Outcome(row, status, error=decision.error, wait=wait, at_front=at_front)
-        changes |= {"delivery": row.delivery + 1, "queue_name": queue_name, "enqueued_at": now}
+        changes |= {"delivery": row.delivery + 1, "queue_name": queue_name}
         return Outcome(row, status, error=decision.error, moved_on=True)
 
     def _waits_in_place(self, wait: float, queue_name: str, rest: Rest | None) -> bool:
