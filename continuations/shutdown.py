@@ -33,6 +33,7 @@ class Signals:
         self._previous: dict[int, Any] = {}
         self._held = 0
         self._pending: list[int] = []
+        self._on_held: Callable[[], object] | None = None
 
     def __enter__(self) -> Self:
         # Python allows handlers in the main thread only; elsewhere the worker's hash in Redis has to do.
@@ -58,6 +59,16 @@ class Signals:
             self._held -= 1
             self._release()
 
+    @contextlib.contextmanager
+    def defer(self, on_held: Callable[[], object]) -> Iterator[Callable[[], None]]:
+        """A hold that says when it has held something back. What it gives lets that through, where it may raise."""
+        outer, self._on_held = self._on_held, on_held
+        try:
+            with self.hold():
+                yield self._let_through
+        finally:
+            self._on_held = outer
+
     def disarm(self) -> None:
         """End RQ's death penalty: what follows is bookkeeping, not the job."""
         if _ALARM in self._previous:
@@ -65,7 +76,11 @@ class Signals:
             self._pending = [signum for signum in self._pending if signum != _ALARM]
 
     def _release(self) -> None:
-        while self._pending and not self._held:
+        if not self._held:
+            self._let_through()
+
+    def _let_through(self) -> None:
+        while self._pending:
             self._pass_on(self._pending.pop(0), None)
 
     def _wrap(self, signum: int | None) -> None:
@@ -83,6 +98,8 @@ class Signals:
             self._on_stop()
         if self._held:
             self._pending.append(signum)
+            if self._on_held is not None:
+                self._on_held()
         else:
             self._pass_on(signum, frame)
 
