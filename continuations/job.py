@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from asgiref.sync import sync_to_async
@@ -116,6 +116,8 @@ class ContinuableJob:
     `on_limit`: "fail" or "pause", what happens beyond these limits.
     `max_runtime`: seconds after which an execution yields to other jobs; None is unlimited.
     `checkpoint_interval`: seconds between two writes of progress; 0 writes at each checkpoint; None takes the setting.
+    `renamed_steps`: a dict of old names of steps to new ones, for jobs that began before; chains are followed.
+    `aliases`: a tuple of paths, such as `"shop.jobs.OldName"`, that this class had before it was moved or renamed.
     `rq_options`: options for RQ's own job, such as `{"job_timeout": 600}`.
 
     The ideas and the words are those of Rails' `ActiveJob::Continuable`.
@@ -130,6 +132,8 @@ class ContinuableJob:
     on_limit: ClassVar[str] = "fail"
     max_runtime: ClassVar[float | None] = None
     checkpoint_interval: ClassVar[float | None] = None
+    renamed_steps: ClassVar[Mapping[str, str]] = {}
+    aliases: ClassVar[Collection[str]] = ()
     rq_options: ClassVar[Mapping[str, Any]] = {}
 
     _policies: ClassVar[tuple[Policy, ...]] = ()

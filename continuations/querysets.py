@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.module_loading import import_string
 
+from .loading import paths_of
 from .transitions import CLAIMABLE, FINISHED
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     """`Continuation.objects`."""
 
     def for_job(self, job_class: type[Any]) -> ContinuationQuerySet:
-        """Those of `job_class` and its subclasses."""
-        return self.filter(job_path__in=[_path(klass) for klass in (job_class, *_descendants(job_class))])
+        """Those of `job_class` and its subclasses, under the paths in their `aliases` too."""
+        classes = (job_class, *_descendants(job_class))
+        return self.filter(job_path__in=[path for each in classes for path in paths_of(each)])
 
     def active(self) -> ContinuationQuerySet:
         """Those that have not ended."""
@@ -41,10 +43,6 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     def due(self, now: Any) -> ContinuationQuerySet:
         """Those without a time to wait for, or whose time has come at `now`."""
         return self.filter(Q(run_after__isnull=True) | Q(run_after__lte=now))
-
-
-def _path(job_class: type[Any]) -> str:
-    return f"{job_class.__module__}.{job_class.__qualname__}"
 
 
 def _descendants(job_class: type[Any]) -> list[type[Any]]:

@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import codec, log
+from . import codec, log, misfits
 from .errors import CheckpointError, InvalidStepError
 from .models import StepRecord
+from .renaming import current_name
 from .step import OwnBlock, Step
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ class Sequence:
     def __init__(self, progress: Progress, stopping: Stopping, records: list[StepRecord]) -> None:
         self._progress = progress
         self._stopping = stopping
+        self._renamed = type(progress.job).renamed_steps
+        for record in records:
+            # In memory only: workers with the code from before may still look at the row.
+            record.name = current_name(record.name, self._renamed)
         self.completed = [record for record in records if record.status == StepRecord.Status.COMPLETED]
         running = [record for record in records if record.status == StepRecord.Status.RUNNING]
         self.in_progress: StepRecord | None = running[0] if running else None
@@ -73,17 +78,11 @@ class Sequence:
     def finish(self) -> None:
         """`perform` returned. Raise `InvalidStepError` if the step in progress was never met."""
         if self.in_progress is not None and self.in_progress.name not in self.met:
-            raise InvalidStepError(
-                f"perform returned, but step {self.in_progress.name!r} is in progress "
-                f"(cursor {self.in_progress.cursor!r}) and was not met; steps met: {_names(self.met)}"
-            )
+            raise misfits.never_met(self.in_progress, self.met)
 
     def _skip(self, name: str, record: StepRecord) -> Any:
         if record.name != name:
-            raise InvalidStepError(
-                f"step {name!r} was met where step {record.name!r} was completed before; the order of completed "
-                f"steps cannot change: {_names(each.name for each in self.completed)}"
-            )
+            raise misfits.instead_of_completed(name, record.name, (each.name for each in self.completed))
         self.met.append(name)
         self.skipped.append(name)
         log.boundary("skipped", self._progress.continuation, step=name)
@@ -168,7 +167,9 @@ class Sequence:
         if len(name) > NAME_LENGTH:
             raise InvalidStepError(f"step name {name[:50]!r}… has {len(name)} characters; {NAME_LENGTH} fit")
         if name in self.met:
-            raise InvalidStepError(f"step {name!r} was met twice in one execution; steps met: {_names(self.met)}")
+            raise InvalidStepError(
+                f"step {name!r} was met twice in one execution; steps met: {misfits.listed(self.met)}"
+            )
 
     def _check_block(self, name: str) -> None:
         if self._running and self.current is not None:
@@ -183,17 +184,13 @@ class Sequence:
             )
 
     def _check_place(self, name: str) -> None:
-        if name in (record.name for record in self.completed):
-            raise InvalidStepError(
-                f"step {name!r} was completed before, at another position; completed steps: "
-                f"{_names(record.name for record in self.completed)}"
-            )
         record = self.in_progress
-        if record is not None and record.name != name and (record.advanced or record.name in self.met):
-            raise InvalidStepError(
-                f"step {name!r} was met, but step {record.name!r} is in progress at cursor {record.cursor!r} "
-                "and has to be resumed first"
-            )
+        if record is None or record.name == name:
+            return
+        if record.name in self.met:
+            raise misfits.after_an_error(name, record)
+        if record.advanced:
+            raise misfits.instead_of_running(name, record)
 
 
 def _caller(name: str, body: Any) -> Callable[[Step], Any]:
@@ -217,7 +214,3 @@ def _caller(name: str, body: Any) -> Callable[[Step], Any]:
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def _names(names: Any) -> str:
-    return ", ".join(repr(name) for name in names) or "none"

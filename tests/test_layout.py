@@ -17,13 +17,13 @@ PACKAGE = Path(continuations.__file__).parent
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
     *("errors", "conf", "signals", "transitions", "successor", "identifiers", "coroutines"),
-    *("codec", "attributes", "definition", "policies", "log", "rq_options", "loading"),
+    *("codec", "attributes", "renaming", "definition", "policies", "log", "rq_options", "loading"),
     *("files", "keyset", "walking", "batching", "paging", "nesting", "sharding", "sources"),
     *("delivery", "upkeep"),
     *("querysets", "models"),
     *("outages", "blocks", "statements", "progress"),
     *("liveness", "shutdown", "stopping", "workplace"),
-    *("rows", "step"),
+    *("rows", "step", "misfits"),
     "sequence",
     *("outcome", "sessions", "takeover", "claim", "execution"),
     "enqueueing",
