@@ -2,7 +2,9 @@
 # make test   all tests on SQLite and an embedded Valkey
 # make chaos  real workers under a rain of faults, and a count of what was lost and repeated
 # make million  the admin's list at a million rows, with DATABASE_URL of a PostgreSQL
-# make lint   style, types, migrations, deployment checks
+# make bench  ours measured beside plain RQ, absurd, dbos and bare loops, in a quarter of an hour
+# make lint   style, types, migrations, checks
+# make docs   the documentation, into docs/_build/html; a warning is an error
 # make clean  remove what these made
 #
 # Needs Python 3.11 or newer and nothing else: everything is installed into .venv.
@@ -15,7 +17,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test chaos million lint clean
+.PHONY: demo test chaos million bench lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python manage.py demo $(ARGS)
@@ -29,17 +31,24 @@ chaos: $(VENV)/.chaos
 million: $(VENV)/.chaos
 	$(BIN)/python -m tests.admin.million $(ARGS)
 
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(ARGS)
+
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings
 	DJANGO_DEBUG=0 DJANGO_ALLOWED_HOSTS=demo.example DJANGO_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
-		$(BIN)/python manage.py check --deploy --fail-level WARNING
+		$(BIN)/python manage.py check --deploy --tag security --fail-level WARNING
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) .venvs .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venvs .demo build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -59,6 +68,14 @@ $(VENV)/.chaos: $(VENV)/.test
 	$(PIP) install --group postgresql
 	touch $@
 
+$(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[demo]' --group postgresql '$(DJANGO)'
+	touch $@
+
 $(VENV)/.lint: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable '.[demo]' --group lint --group test --group types '$(DJANGO)'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.test
+	$(PIP) install --group docs
 	touch $@

@@ -22,9 +22,9 @@ class Blocks:
     """The atomic blocks of one execution, on all aliases. Those a test case or a caller opened before do not count."""
 
     def __init__(self, alias: str) -> None:
-        self._own = connections[alias]
+        self.own = connections[alias]
         # Work in a transaction on another alias may still be rolled back: no cursor is stored ahead of it.
-        self._others = [connections[other] for other in connections if other != alias]
+        self.others = [connections[other] for other in connections if other != alias]
         self._outer: dict[str, int] = {}
         # One for each block in which the cursor moved, until it has ended.
         self._marks: list[_Mark] = []
@@ -33,31 +33,36 @@ class Blocks:
     @property
     def any_open(self) -> bool:
         """Some alias is in a transaction, whoever opened it. Cheap; `open_alias` tells whether it counts."""
-        if self._own.in_atomic_block:
+        if self.own.in_atomic_block:
             return True
-        return any(connection.in_atomic_block for connection in self._others) if self._others else False
+        return any(connection.in_atomic_block for connection in self.others) if self.others else False
 
     @property
     def own_is_open(self) -> bool:
         """Our alias is in a transaction, whoever opened it."""
-        return self._own.in_atomic_block
+        return self.own.in_atomic_block
 
     def open_alias(self) -> str | None:
         """Alias on which a transaction is open that was opened after `perform` began; ours comes first."""
-        for connection in (self._own, *self._others):
+        for connection in (self.own, *self.others):
             if self._counts(connection):
                 return connection.alias
         return None
 
     def note_outer(self) -> None:
         """Remember which transactions are open as `perform` begins."""
-        self._outer = {each.alias: _depth(each) for each in (self._own, *self._others)}
+        self._outer = {each.alias: _depth(each) for each in (self.own, *self.others)}
 
     def mark(self, *, own: bool) -> None:
         """The cursor moves: where a block is open, it has to come back with it. `own`: on our alias, too."""
-        for connection in (self._own, *self._others) if own else self._others:
+        for connection in (self.own, *self.others) if own else self.others:
             if self._counts(connection):
                 self._mark(connection)
+
+    @property
+    def any_marked(self) -> bool:
+        """The cursor moved in a block that may have ended since."""
+        return bool(self._marks)
 
     def ended(self) -> Ended | None:
         """Whether a marked block has ended since this was last asked, and how; a rollback outweighs."""
@@ -75,7 +80,7 @@ class Blocks:
         Nothing that is written inside one is written. Django offers no way out of a block from outside, so the
         connection is closed and its books are reset; under a test case's transaction that is impossible, and left.
         """
-        left = [connection for connection in (self._own, *self._others) if self._counts(connection)]
+        left = [connection for connection in (self.own, *self.others) if self._counts(connection)]
         for connection in left:
             if self._outer.get(connection.alias, 0) == 0:
                 connection.savepoint_ids.clear()

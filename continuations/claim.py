@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections, transaction
 from django.utils import timezone
 
+from . import upkeep
 from .conf import database, require_autocommit
 from .family import after_end
 from .identifiers import uuid7
@@ -125,9 +126,12 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
     )
     with transaction.atomic(using=alias):
         changes = _changes(row, execution, now)
-        unchanged = Continuation.objects.using(alias).filter(
-            pk=row.pk, delivery=row.delivery, status=row.status, executions=row.executions
-        )
+        rows = Continuation.objects.using(alias)
+        if connections[alias].vendor == "mysql":
+            # It may find the row by the index of its status, and lock that before the row: whoever has the row locked,
+            # and changes its status, would end in a deadlock.
+            rows.select_for_update().filter(pk=row.pk).values_list("pk").first()
+        unchanged = rows.filter(pk=row.pk, delivery=row.delivery, status=row.status, executions=row.executions)
         if not unchanged.update(**changes):
             return None
         for name, value in changes.items():
@@ -150,7 +154,8 @@ def _changes(row: Continuation, execution: Execution, now: dt.datetime) -> dict[
     if row.status == Status.PAUSING:
         return {"status": Status.PAUSED, "owner": None, "reason": "paused"}
     if row.status == Status.CANCELLING:
-        return {"status": Status.CANCELLED, "owner": None, "reason": "cancelled", "finished_at": now}
+        ended = {"finished_at": now, "active_key": None, "check_after": upkeep.after_push()}
+        return {"status": Status.CANCELLED, "owner": None, "reason": "cancelled", **ended}
     return {
         "status": Status.RUNNING,
         "owner": execution.pk,

@@ -32,6 +32,7 @@ RESERVED = frozenset(
         "enqueue",
         "aenqueue",
         "enqueue_many",
+        "aenqueue_many",
         "using",
         "perform_now",
         "resume_wait_seconds",

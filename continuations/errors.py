@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ class CrashLimitError(ContinuationError):
     """The process died `max_crashes` times in a row without any progress. Its progress is kept."""
 
 
+class KeyConflictError(ContinuationError):
+    """An unfinished continuation has the key, and cannot be returned.
+
+    At `enqueue`, inside a transaction that keeps to a snapshot older than that continuation: run the transaction
+    again. At `retry`: wait until that continuation has ended, or cancel it.
+    """
+
+
 class TransitionError(ContinuationError):
     """A verb was called in a status that does not allow it; the message names both."""
 
@@ -102,3 +111,22 @@ def text_of(error: BaseException) -> str:
         return storable(str(error))
     except Exception:  # noqa: BLE001 - an outcome must be written all the same
         return f"<{type(error).__name__} without a text>"
+
+
+def class_of(error: BaseException) -> str:
+    """The path of the error's class; its bare name for one of Python's own."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def traceback_of(error: BaseException) -> str:
+    """The error's traceback as text, with those of its causes; the message alone if that cannot be had."""
+    try:
+        return storable("".join(traceback.format_exception(error)))
+    except Exception:  # noqa: BLE001 - as for the message
+        return text_of(error)
+
+
+def as_exception(error: BaseException) -> Exception:
+    """What stands for an error that is no `Exception`."""
+    return error if isinstance(error, Exception) else RuntimeError(str(error))

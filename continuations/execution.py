@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import gc
+import time
 import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,20 +13,32 @@ from django.utils import timezone
 from rq.exceptions import ShutDownImminentException
 from rq.timeouts import BaseTimeoutException
 
-from . import attributes, codec, current, log, signals, upkeep
+from . import attributes, codec, current, log, signals
 from .claim import Claim, Refusal, claim
 from .conf import settings
 from .delivery import deliver
-from .errors import CheckpointError, CrashLimitError, Interrupt, ResumeLimitError, SerializationError, storable, text_of
+from .errors import (
+    CheckpointError,
+    CrashLimitError,
+    Interrupt,
+    ResumeLimitError,
+    SerializationError,
+    as_exception,
+    class_of,
+    text_of,
+    traceback_of,
+)
 from .family import after_end
 from .followup import on_end
 from .hooks import Hooks
 from .loading import load_job_class
 from .missing import MISSING
 from .models import Continuation, Execution, StepRecord
-from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect
+from .onward import onward
+from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect, tells_of_a_loss
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
 from .progress import Progress
+from .records import PassedStep
 from .sequence import Sequence
 from .stopping import Stopping
 from .transitions import ARROWS, FINISHED, Status
@@ -34,7 +47,6 @@ if TYPE_CHECKING:
     import uuid
 
     from .job import ContinuableJob
-    from .rests import Rest
     from .workplace import Workplace
 
 
@@ -76,14 +88,23 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
         running = _Running(claimed, place) if claimed.refusal is None else None
     if running is None:
         return Outcome(claimed.continuation, refusal=claimed.refusal)
-    signals.emit(signals.execution_started, running.continuation, execution=running.execution)
-    ending = running.run()
-    with place.hold():
-        place.disarm()
-        outcome = running.end(ending)
-    if isinstance(ending.error, (KeyboardInterrupt, SystemExit)):
-        return replace(outcome, stop=ending.error)
-    return outcome
+    continuation, execution = running.continuation, running.execution
+    signals.emit(signals.execution_started, continuation, execution=execution)
+    try:
+        ending = running.run()
+        with place.hold():
+            place.disarm()
+            outcome = running.end(ending)
+    finally:
+        signals.emit(signals.execution_ended, continuation, execution=execution)
+    stop = ending.error if isinstance(ending.error, (KeyboardInterrupt, SystemExit)) else None
+    if running.left_open:
+        # A generator that holds the block ends it when it is collected: not in the middle of another transaction.
+        traceback.clear_frames(ending.error.__traceback__ if ending.error else None)
+        place.listen(lambda: None)
+        del running, ending
+        gc.collect()
+    return outcome if stop is None else replace(outcome, stop=stop)
 
 
 class _Running:
@@ -102,6 +123,10 @@ class _Running:
         self.sequence: Sequence | None = None
         self.stopping: Stopping | None = None
         self.alias = self.progress.alias
+        # A transaction that `perform` left open was rolled back.
+        self.left_open = False
+        # The driver's connection with which `perform` began.
+        self._driver: Any = None
 
     def run(self) -> Ending:
         """`perform`, and how it ended. Nothing else is caught: what is not an error of the job ends the process."""
@@ -118,7 +143,7 @@ class _Running:
             # transaction: neither the job's fault nor its failure.
             if is_away(connections[self.alias]):
                 return Ending(reason="database")
-            ours = error is self.progress.trouble
+            ours = error is self.progress.trouble or self._was_replaced(error)
             return Ending(reason="database", wait=TROUBLE_PAUSE) if ours else Ending(error=error)
         except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
             return Ending(error=error)
@@ -128,26 +153,34 @@ class _Running:
             return _left(left)
         return Ending(result=result)
 
+    def _was_replaced(self, error: BaseException) -> bool:
+        """Whether the connection was lost in a block of the job's: Django opens the next one as the block ends."""
+        return tells_of_a_loss(error) and connections[self.alias].connection is not self._driver
+
     def end(self, ending: Ending) -> Outcome:
         """Write the outcome, again if the database was away or chose another victim; it knows its own success."""
         step = self.progress.step
         sequence, unsaved = (0, False) if step is None else (step.record.sequence, step.unsaved)
-        for seconds in PAUSES:
+        tries = 0
+        while True:
             try:
-                return self._end(ending)
+                return self._end(ending, last_try=tries >= len(PAUSES))
             except TROUBLE as error:
                 if step is not None:
                     # What the transaction wrote is not there, or will be recognised as ours.
                     step.record.sequence, step.unsaved = sequence, unsaved
+                away = is_away(connections[self.alias]) and not reconnect(self.alias)
+                if tries >= len(PAUSES) and not (away and self.place.sits_out_outages):
+                    raise
                 log.warning(self.continuation, f"its outcome could not be written ({error}); trying again")
-                if is_away(connections[self.alias]):
-                    reconnect(self.alias)
-                self.place.wait(seconds)
-        return self._end(ending, last_try=True)
+                # Even when told to stop: so much time there is.
+                time.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+                tries += 1
 
     def _end(self, ending: Ending, *, last_try: bool = False) -> Outcome:
         """Decide and write the outcome in one transaction, under the row's lock."""
         left_open = self.progress.blocks.abandon()
+        self.left_open = self.left_open or bool(left_open)
         if ending.reason == "superseded":
             return Outcome(self.continuation, refusal=Refusal.SUPERSEDED)
         try:
@@ -196,6 +229,7 @@ class _Running:
         )
         if mine is None or row.owner is not None or row.status != mine.outcome:
             return Outcome(row, refusal=Refusal.SUPERSEDED)
+        after_end(row)
         moved_on = row.delivery != self.continuation.delivery
         if moved_on and not row.is_told_only:
             deliver(row)
@@ -228,6 +262,7 @@ class _Running:
             self._check_limits()
             args, kwargs = continuation.arguments
             progress.blocks.note_outer()
+            self._driver = connections[self.alias].connection
         with current.running(job):
             result = job.perform(*args, **kwargs)
         if self.stopping.left is None:
@@ -251,7 +286,7 @@ class _Running:
         if self.job_class is None:
             # It could not be loaded, so it cannot say what to do about that either.
             assert ending.error is not None
-            return Decision(Status.FAILED, "error", error=_as_exception(ending.error))
+            return Decision(Status.FAILED, "error", error=as_exception(ending.error))
         if isinstance(ending.error, (CrashLimitError, ResumeLimitError)):
             return at_limit(self.job_class, ending.error)
         return decide(self.job_class, row, ending, self._situation())
@@ -279,10 +314,19 @@ class _Running:
         if decision.status == Status.SUCCEEDED:
             changes["result_json"] = result_json
         changes |= _error_fields(decision.error) | {
-            "error_traceback": "" if decision.error is None else _traceback(decision.error)
+            "error_traceback": "" if decision.error is None else traceback_of(decision.error)
         }
-        outcome = self._rest(row, decision, changes, now)
-        if outcome.status in FINISHED and row.delivery == 0:
+        goes_on = onward(self.job_class, row, decision, self.place, now)
+        changes |= goes_on.changes
+        outcome = Outcome(
+            row,
+            decision.status,
+            error=decision.error,
+            wait=goes_on.wait,
+            moved_on=goes_on.moved_on,
+            at_front=goes_on.at_front,
+        )
+        if decision.status in FINISHED and row.delivery == 0:
             changes |= {"anchor_open": False}
             if decision.status != Status.CANCELLED:
                 changes["check_after"] = None
@@ -300,7 +344,8 @@ class _Running:
         self.execution.cursor_after_json = None if record is None else record.cursor_json
         for name, value in _error_fields(decision.error).items():
             setattr(self.execution, name, value)
-        self.execution.save(using=self.alias, force_update=True)
+        changed = ("finished_at", "outcome", "reason", "step", "cursor_after_json", *_error_fields(decision.error))
+        self.execution.save(using=self.alias, update_fields=changed)
         if outcome.moved_on and not row.is_told_only:
             deliver(row)
         return outcome
@@ -313,29 +358,7 @@ class _Running:
             self.job._bind(row, None, None)
             on_end(self.job, row, decision.error, last_try=last_try)
 
-    def _rest(self, row: Continuation, decision: Decision, changes: dict[str, Any], now: dt.datetime) -> Outcome:
-        """How the continuation goes on: at once, after a wait, on another queue, or not at all."""
-        status, wait = decision.status, decision.wait
-        changes["check_after"] = upkeep.after_push() if status in FINISHED else None
-        if status not in (Status.INTERRUPTED, Status.WAITING):
-            return Outcome(row, status, error=decision.error)
-        assert self.job_class is not None
-        queue_name = self.job_class.resume_queue_name or row.queue_name
-        run_after = now + dt.timedelta(seconds=wait) if wait else None
-        changes |= {"run_after": run_after, "check_after": upkeep.after_push(run_after)}
-        rest = decision.rest
-        if rest is not None and not rest.in_place:
-            changes |= {"waiting_for": rest.name, "check_after": rest.check_after(run_after)}
-        elif queue_name == row.queue_name and (wait == 0 or self._waits_in_place(wait, row.queue_name, rest)):
-            at_front = decision.reason in FRONT_REASONS
-            return Outcome(row, status, error=decision.error, wait=wait, at_front=at_front)
-        changes |= {"delivery": row.delivery + 1, "queue_name": queue_name, "enqueued_at": now}
-        return Outcome(row, status, error=decision.error, moved_on=True)
-
-    def _waits_in_place(self, wait: float, queue_name: str, rest: Rest | None) -> bool:
-        return (rest is None or self.place.sleeps) and self.place.waits_in_place(wait, queue_name)
-
-    def _record(self) -> StepRecord | None:
+    def _record(self) -> PassedStep | StepRecord | None:
         """The step in progress, or the last one that was completed."""
         if self.progress.step is not None:
             return self.progress.step.record
@@ -368,17 +391,4 @@ def _left(interrupt: Interrupt) -> Ending:
 def _error_fields(error: BaseException | None) -> dict[str, str]:
     if error is None:
         return {"error_class": "", "error_message": ""}
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return {"error_class": name[:255], "error_message": text_of(error)}
-
-
-def _traceback(error: BaseException) -> str:
-    try:
-        return storable("".join(traceback.format_exception(error)))
-    except Exception:  # noqa: BLE001 - as for the message
-        return text_of(error)
-
-
-def _as_exception(error: BaseException) -> Exception:
-    return error if isinstance(error, Exception) else RuntimeError(str(error))
+    return {"error_class": class_of(error)[:255], "error_message": text_of(error)}

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from . import log
 from .errors import BusyError, TransitionError
-from .records import StepRecord
+from .records import PassedStep, StepRecord
 from .transitions import FINISHED, Status
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 # Children cancelled between two looks of recovery, which goes on with the rest.
 LIMIT = 1000
+# Seconds for which an end waits for its parent's row. A parent that parks holds it for milliseconds; whoever holds it
+# for longer keeps no worker waiting, and recovery wakes the parent.
+PATIENCE = 10.0
 
 
 def after_end(row: Continuation) -> None:
@@ -39,12 +42,18 @@ def after_end(row: Continuation) -> None:
         transaction.on_commit(functools.partial(cancel_children, row), using=alias, robust=True)
 
 
-def wake_parent(model: type[Continuation], alias: str, pk: uuid.UUID) -> bool:
-    """Put a parent that waits for children back on its queue, if all of them have ended."""
+def wake_parent(model: type[Continuation], alias: str, pk: uuid.UUID, *, patience: float = PATIENCE) -> bool:
+    """Put a parent that waits for children back on its queue, if all of them have ended.
+
+    False: it does not wait, or is kept locked by somebody else, and recovery looks again.
+    """
     with transaction.atomic(using=alias):
-        # By primary key alone: a condition on the status would pass by a parent that is parking just now.
-        parent = model.objects.using(alias).select_for_update().filter(pk=pk).first()
-        if parent is None or parent.status != Status.WAITING or not waits_for_children(parent):
+        try:
+            # By primary key alone: a condition on the status would pass by a parent that is parking just now.
+            parent = model.objects.using(alias).lock(pk, patience=patience)
+        except (BusyError, model.DoesNotExist):
+            return False
+        if parent.status != Status.WAITING or not waits_for_children(parent):
             return False
         if children_of_this_run(parent).active().exists():
             return False
@@ -60,16 +69,17 @@ def waits_for_children(row: Continuation) -> bool:
     return running.filter(kind=StepRecord.Kind.CHILDREN).exists()
 
 
-def children_of_this_run(row: Continuation) -> ContinuationQuerySet:
-    """Children, oldest first, without those that were enqueued in a step that was reset since."""
-    alias = row._state.db
-    steps = StepRecord.objects.using(alias).filter(continuation=row).values("pk")
-    children = type(row).objects.using(alias).filter(parent=row)
-    return children.filter(Q(parent_step=None) | Q(parent_step__in=steps)).order_by("created_at", "pk")
+def children_of_this_run(row: Continuation, *, before: PassedStep | StepRecord | None = None) -> ContinuationQuerySet:
+    """Children, oldest first, without those of hooks, of steps that were reset since, and of steps not `before` one."""
+    steps = StepRecord.objects.using(row._state.db).filter(continuation=row)
+    if before is not None:
+        steps = steps.filter(position__lt=before.position)
+    children = type(row).objects.using(row._state.db).filter(parent=row)
+    return children.filter(Q(parent_step=None) | Q(parent_step__in=steps.values("pk"))).order_by("created_at", "pk")
 
 
 def cancel_children(row: Continuation) -> int:
-    """Cancel the unfinished children of a cancelled continuation; how many were cancelled, or asked to."""
+    """Cancel the unfinished children of a cancelled continuation; how many there were that nobody had asked yet."""
     children = type(row).objects.using(row._state.db).filter(parent=row).exclude(status__in=FINISHED)
     return _cancel(children, by=row.request_by, reason=f"its parent {row} was cancelled")
 
@@ -79,20 +89,20 @@ def cancel_strays(row: Continuation) -> int:
     alias = row._state.db
     steps = StepRecord.objects.using(alias).filter(continuation=row).values("pk")
     strays = type(row).objects.using(alias).filter(parent=row).exclude(status__in=FINISHED)
-    strays = strays.exclude(parent_step=None).exclude(parent_step__in=steps)
+    # What hooks have enqueued follows up what has happened.
+    strays = strays.exclude(parent_step=None).exclude(parent_step=row.pk).exclude(parent_step__in=steps)
     return _cancel(strays, by=row.request_by, reason=f"{row} runs again from before it")
 
 
 def _cancel(children: ContinuationQuerySet, *, by: str, reason: str) -> int:
-    cancelled = 0
+    found = 0
     for child in children.exclude(status=Status.CANCELLING).order_by("created_at", "pk")[:LIMIT]:
+        found += 1
         try:
             child.cancel(by=by, reason=reason)
-        except TransitionError:
+        except (TransitionError, child.DoesNotExist):
             # It has ended meanwhile.
             continue
         except BusyError as error:
             log.warning(child, f"not cancelled with its parent yet ({error})")
-        else:
-            cancelled += 1
-    return cancelled
+    return found

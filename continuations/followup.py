@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
 from . import attributes, log
 from .current import running
-from .errors import TransitionError, storable, text_of
+from .errors import TransitionError, traceback_of
 from .loading import load_job_class
 from .models import Continuation
 from .outages import TROUBLE
@@ -27,9 +26,13 @@ def on_end(job: ContinuableJob, row: Continuation, error: Exception | None, *, l
     whole end is tried again, until the `last_try`.
     """
     name = "on_success" if row.status == Status.SUCCEEDED else "on_failure"
+    alias = row._state.db or "default"
     try:
-        with transaction.atomic(using=row._state.db):
+        with transaction.atomic(using=alias):
             _call(job, row, name, error)
+        if connections[alias].needs_rollback:
+            # MySQL undoes the whole transaction in a deadlock, and the hook has not let its error out.
+            raise OperationalError(f"{name} went on after the database had rolled back its transaction")
     except Exception as raised:
         if isinstance(raised, TROUBLE) and not last_try:
             raise
@@ -64,11 +67,7 @@ def _call(job: ContinuableJob, row: Continuation, name: str, error: Exception | 
 
 
 def _note(row: Continuation, error: Exception) -> None:
-    try:
-        text = storable("".join(traceback.format_exception(error)))
-    except Exception:  # noqa: BLE001 - an error whose text cannot be had
-        text = text_of(error)
-    _write(row, timezone.now(), text)
+    _write(row, timezone.now(), traceback_of(error))
 
 
 def _write(row: Continuation, failed_at: Any, text: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, Self, TypeVar, overload
 
-from asgiref.sync import sync_to_async
-
+from .configured import Configured, Performs
 from .definition import check_definition
 from .errors import InvalidStepError, NotRunningError
 from .hooks import Hooks
@@ -32,12 +31,6 @@ _Bare = Callable[[], R]
 _WithStep = Callable[[Step], R]
 
 
-class Performs(Protocol[P]):
-    """A job class, seen through the parameters of its `perform`."""
-
-    def perform(self, *args: P.args, **kwargs: P.kwargs) -> Any: ...
-
-
 class Runs(Protocol):
     """What `@self.step("name")` gives: it runs the function under it and stands for its result."""
 
@@ -49,24 +42,6 @@ class Runs(Protocol):
     def __call__(self, body: _Async[R], /) -> R: ...
     @overload
     def __call__(self, body: _Bare[R], /) -> R: ...
-
-
-class Configured(Generic[P]):
-    """A job class with options for one enqueueing: what `using(...)` gives."""
-
-    def __init__(self, job_class: type[ContinuableJob], options: Mapping[str, Any]) -> None:
-        self._job_class = job_class
-        self._options = options
-
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Continuation:
-        """Like `ContinuableJob.enqueue`, with the options."""
-        from . import enqueueing
-
-        return enqueueing.enqueue(self._job_class, enqueueing.Options(**self._options), args, kwargs)
-
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Continuation:
-        """Like `ContinuableJob.aenqueue`, with the options."""
-        return await sync_to_async(self.enqueue)(*args, **kwargs)
 
 
 class ContinuableJob(Hooks):
@@ -175,22 +150,38 @@ class ContinuableJob(Hooks):
         return await Configured[P](cls, {}).aenqueue(*args, **kwargs)  # type: ignore[arg-type]
 
     @classmethod
+    def enqueue_many(cls, calls: Iterable[tuple[Any, ...]]) -> list[Continuation]:
+        """`enqueue` for each tuple of arguments, in few statements and round trips. Returns them in that order.
+
+        All calls are bound before anything is written: what `enqueue` would raise names the call by its index.
+        """
+        return Configured[...](cls, {}).enqueue_many(calls)
+
+    @classmethod
+    async def aenqueue_many(cls, calls: Iterable[tuple[Any, ...]]) -> list[Continuation]:
+        """`enqueue_many`, for async code."""
+        return await Configured[...](cls, {}).aenqueue_many(calls)
+
+    @classmethod
     def using(
         cls: type[Performs[P]],
         *,
         queue_name: str | None = None,
         run_after: dt.timedelta | dt.datetime | None = None,
         at_front: bool = False,
+        key: str | None = None,
         rq_options: Mapping[str, Any] | None = None,
     ) -> Configured[P]:
         """Options for one enqueueing: `Job.using(queue_name="slow").enqueue(7)`.
 
         `run_after`: a timedelta from now, or an aware datetime. `at_front`: the front of the queue.
+        `key`: 1 to 200 characters; while an unfinished continuation of any class has it, `enqueue` returns that one.
         `rq_options`: added to the class's; `job_timeout`, `result_ttl`, `failure_ttl`, `description`, `meta`,
-        `depends_on`, `on_success`, `on_failure`, `on_stopped`. Callbacks and dependents see the real end only.
+        `rate_limit`, `depends_on`, `on_success`, `on_failure`, `on_stopped`. Callbacks and dependents see the real
+        end only.
         """
         options = {"queue_name": queue_name, "run_after": run_after, "at_front": at_front, "rq_options": rq_options}
-        return Configured[P](cls, options)  # type: ignore[arg-type]
+        return Configured[P](cls, {**options, "key": key})  # type: ignore[arg-type]
 
     @classmethod
     def perform_now(cls: type[Performs[P]], *args: P.args, **kwargs: P.kwargs) -> Continuation:
@@ -363,6 +354,10 @@ class ContinuableJob(Hooks):
 
     def _not_running(self) -> NotRunningError:
         name = type(self).__name__
+        if self._continuation is not None:
+            return NotRunningError(
+                f"{name} has ended: on_success and on_failure come after the last step: enqueue a job there"
+            )
         return NotRunningError(f"{name} is not running: use {name}.perform_now(...) or {name}.enqueue(...)")
 
 

@@ -7,14 +7,18 @@ import functools
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from redis import ConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
 from rq.executions import Execution as RQExecution
+from rq.utils import as_text, utcparse
+from rq.worker import BaseWorker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from redis import Redis
 
     from .models import Execution
 
@@ -33,6 +37,16 @@ MARKER_KEY = f"{_PREFIX}:marker"
 def lease_key(rq_execution_id: str) -> str:
     """Where the lease of an execution lies in Redis."""
     return f"{_PREFIX}:lease:{rq_execution_id}"
+
+
+def impatient(connection: Redis, seconds: float) -> Redis:
+    """A client of the same Redis that gives up after so many seconds, without a second try."""
+    pool = connection.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        return connection
+    options: dict[str, Any] = dict(pool.connection_kwargs)
+    options |= {"retry": Retry(NoBackoff(), 0), "socket_timeout": seconds, "socket_connect_timeout": seconds}
+    return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))
 
 
 def remembers_since(connection: Redis) -> float:
@@ -61,6 +75,26 @@ def proof_of_death(execution: Execution, connection: Redis, remembered: float) -
         return "its lease has run out"
     record = RQExecution(execution.rq_execution_id, execution.rq_job_id, connection)
     return None if connection.exists(record.key) else "RQ has no record of its execution"
+
+
+def worker_will_tell(execution: Execution, connection: Redis) -> bool:
+    """Whether a worker here is about to note how its horse ended: RQ redelivers its job, or was told to stop it.
+
+    Not if it hangs: then its lease, or RQ's record of the execution, runs out.
+    """
+    if not execution.rq_execution_id or not is_here(execution):
+        return False
+    record = RQExecution(execution.rq_execution_id, execution.rq_job_id, connection)
+    if not connection.exists(record.key):
+        return False
+    if execution.lease and not connection.exists(lease_key(execution.rq_execution_id)):
+        return False
+    worker_key = f"{BaseWorker.redis_worker_namespace_prefix}{execution.worker}"
+    pid, birth = (None if each is None else as_text(each) for each in connection.hmget(worker_key, "pid", "birth"))
+    # Another worker may have the same name by now.
+    if pid is None or birth is None or utcparse(birth) > execution.started_at:
+        return False
+    return int(pid) != execution.pid and process_exists(int(pid))
 
 
 def any_alive(rq_job_id: str, rq_execution_ids: Iterable[str], connection: Redis, remembered: float) -> bool:

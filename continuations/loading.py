@@ -18,13 +18,17 @@ def register(job_class: type[ContinuableJob]) -> None:
     _registry[_path(job_class)] = job_class
 
 
+def runnable() -> list[type[ContinuableJob]]:
+    """The job classes that are imported, and that a worker could import too."""
+    return [each for each in _registry.values() if hasattr(each, "perform") and _place_unknown_to_workers(each) is None]
+
+
 def job_path(job_class: type[ContinuableJob]) -> str:
     """The path a worker finds the class by. Raises `JobDefinitionError` for a class no worker could import."""
-    module, name = job_class.__module__, job_class.__qualname__
-    if module == "__main__" or "<locals>" in name:
-        where = "in __main__ or the shell" if module == "__main__" else "inside a function"
+    if (place := _place_unknown_to_workers(job_class)) is not None:
         raise JobDefinitionError(
-            f"{name} is defined {where}, where a worker cannot import it: move it to a module, such as jobs.py"
+            f"{job_class.__qualname__} is defined {place}, where a worker cannot import it: move it to a module, such "
+            "as jobs.py"
         )
     return _path(job_class)
 
@@ -53,6 +57,12 @@ def all_registered() -> dict[str, type[ContinuableJob]]:
 
 def _path(job_class: type[ContinuableJob]) -> str:
     return f"{job_class.__module__}.{job_class.__qualname__}"
+
+
+def _place_unknown_to_workers(job_class: type[ContinuableJob]) -> str | None:
+    if job_class.__module__ == "__main__":
+        return "in __main__ or the shell"
+    return "inside a function" if "<locals>" in job_class.__qualname__ else None
 
 
 def _import_module_of(path: str) -> None:

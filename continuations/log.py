@@ -38,7 +38,7 @@ def boundary(
         text += f" at cursor {cursor!r:.200}"
     if reason is not None:
         text += f" ({reason})"
-    logger.info(text, extra=_fields(continuation, step, cursor, reason))
+    logger.info(text, extra=fields(continuation, step, cursor, reason))
 
 
 def warning(continuation: Continuation, message: str, *, step: str | None = None, exc_info: Any = None) -> None:
@@ -49,7 +49,7 @@ def warning(continuation: Continuation, message: str, *, step: str | None = None
         continuation.pk,
         message,
         exc_info=exc_info,
-        extra=_fields(continuation, step, None, None),
+        extra=fields(continuation, step, None, None),
     )
 
 
@@ -72,7 +72,7 @@ def trouble(
         text,
         then,
         exc_info=None if text else error,
-        extra=_fields(continuation, step, cursor, "error"),
+        extra=fields(continuation, step, cursor, "error"),
     )
 
 
@@ -123,7 +123,8 @@ def _discarded(continuation: Continuation, step: str | None, cursor: Any, error:
     trouble(continuation, "discarded", error, step=step, cursor=cursor, wait=0)
 
 
-def _fields(continuation: Continuation, step: str | None, cursor: Any, reason: str | None) -> dict[str, Any]:
+def fields(continuation: Continuation, step: str | None, cursor: Any, reason: str | None) -> dict[str, Any]:
+    """What a record says of a continuation."""
     return {
         "continuation_id": str(continuation.pk),
         "job": continuation.job_path,

@@ -16,11 +16,14 @@ from django.utils.translation import gettext_lazy as _
 
 from . import codec, signals, transitions, upkeep
 from .delivery import deliver, report_end
-from .errors import BusyError, InvalidStepError, TransitionError
+from .errors import BusyError, TransitionError
 from .family import after_end, cancel_strays
+from .fields import NameField
 from .identifiers import rq_job_id, uuid7
+from .keys import take_key
 from .querysets import ContinuationQuerySet
 from .records import Event, Execution, StepRecord
+from .rewinding import move_cursor, rewind
 from .takeover import steps_are_free, take_steps
 from .transitions import VERBS, Status
 
@@ -45,9 +48,9 @@ class Continuation(models.Model):
     arguments_json = models.TextField(_("arguments"), db_column="arguments")
     rq_options_json = models.JSONField(_("RQ options"), db_column="rq_options", default=dict)
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.ENQUEUED)
-    key = models.CharField(_("key"), max_length=200, null=True)  # noqa: DJ001 - absent is not empty
+    key = NameField(_("key"), max_length=200, null=True)
     # The key while unfinished. Unique, since NULLs never collide, on every database alike.
-    active_key = models.CharField(max_length=200, null=True, unique=True)  # noqa: DJ001
+    active_key = NameField(max_length=200, null=True, unique=True)
     # No constraint in the database: a child inserted in its parent's open block must not lock the parent's row.
     parent = models.ForeignKey(
         "self",
@@ -58,7 +61,8 @@ class Continuation(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    # Id of the parent's step in which it was enqueued. Once that step was reset, it is a child of an earlier run.
+    # Id of the parent's step in which it was enqueued: once that was reset, it is a child of an earlier run. The id of
+    # the parent itself if a hook enqueued it.
     parent_step = models.UUIDField(null=True)
 
     # Number of the delivery that may claim this row; 0 is the anchor.
@@ -225,7 +229,8 @@ class Continuation(models.Model):
     def retry(self, *, by: str = "", reason: str = "") -> None:
         """Run a failed continuation again. It carries on at the step and cursor where it failed.
 
-        `by` and `reason` say who asked and why. Raises `TransitionError` from any other status, and `BusyError`.
+        `by` and `reason` say who asked and why. Raises `TransitionError` from any other status,
+        `KeyConflictError` if another continuation has its key by now, and `BusyError`.
         """
         with self._changing():
             self._check(Status.ENQUEUED, "retry", VERBS["retry"])
@@ -237,12 +242,12 @@ class Continuation(models.Model):
 
         `keep_cursor`: let the step go on at its last cursor, as for rows that were added since. Events that the
         forgotten steps waited for are forgotten too, and children they had enqueued are cancelled. Raises
-        `InvalidStepError` for a step that was never met, `TransitionError` unless it has ended or is paused, and
-        `BusyError`.
+        `InvalidStepError` for a step that was never met, `TransitionError` unless it has ended or is paused,
+        `KeyConflictError` if another continuation has its key by now, and `BusyError`.
         """
         with self._changing():
             self._check(Status.ENQUEUED, "rerun", VERBS["rerun_from"])
-            self._reset_steps(step, keep_cursor=keep_cursor)
+            rewind(self, step, keep_cursor=keep_cursor)
             self._reopen(**_request(by, reason), result_json=None)
             signals.emit_on_commit(signals.retried, self)
             transaction.on_commit(functools.partial(cancel_strays, self), using=self._state.db, robust=True)
@@ -257,12 +262,7 @@ class Continuation(models.Model):
         with self._changing():
             if not transitions.allows("set_cursor", self.status):
                 raise TransitionError(f"{self} is {self.status}: cannot set a cursor. Pause it first.")
-            record = self._step_named(step)
-            if record.status != StepRecord.Status.RUNNING or record.kind != StepRecord.Kind.STEP:
-                raise InvalidStepError(f"{self}: step {step!r} is not in progress: to do it again, use rerun_from")
-            record.cursor_json, record.advanced, record.execution = text, True, None
-            record.sequence += 1
-            record.save(using=self._state.db, update_fields=["cursor_json", "advanced", "execution", "sequence"])
+            move_cursor(self, step, text)
             self._write(**_request(by, reason))
 
     def send(self, name: str, payload: Any = None) -> Event:
@@ -318,12 +318,11 @@ class Continuation(models.Model):
     def rest_again(self) -> None:
         """A delivery came before the row is due: send another at the right time, under the next number."""
         with transaction.atomic(using=self._state.db):
-            matched = Continuation.objects.using(self._state.db).filter(
-                pk=self.pk, delivery=self.delivery, status=Status.WAITING
-            )
-            self.delivery += 1
-            if matched.update(delivery=self.delivery, check_after=upkeep.after_push(self.run_after)):
-                deliver(self)
+            # By primary key alone, as everybody locks it.
+            row = Continuation.objects.using(self._state.db).select_for_update().filter(pk=self.pk).first()
+            if row is not None and (row.delivery, row.status) == (self.delivery, Status.WAITING):
+                row._write(delivery=row.delivery + 1, check_after=upkeep.after_push(row.run_after))
+                deliver(row)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
@@ -347,7 +346,8 @@ class Continuation(models.Model):
         Continuation.objects.using(self._state.db).filter(pk=self.pk).update(**changes)
 
     def _reopen(self, **changes: Any) -> None:
-        """Go on after the end, as if it had been paused there."""
+        """Go on after the end, as if it had been paused there. Raises `KeyConflictError` if its key was taken."""
+        take_key(self)
         ended = {"finished_at": None, "anchor_open": True, "follow_up_failed_at": None, "follow_up_error": ""}
         self.redeliver(**ended, **_A_NEW_START, **changes)
 
@@ -368,29 +368,6 @@ class Continuation(models.Model):
         take_steps(self, owner, None).bury(outcome="abandoned", reason="forced")
         # Its delivery must not claim it again.
         return {"owner": None, "delivery": self.delivery + 1}
-
-    def _step_named(self, name: str) -> StepRecord:
-        records = {record.name: record for record in self.steps.using(self._state.db)}
-        if name not in records:
-            names = ", ".join(map(repr, records)) or "none"
-            raise InvalidStepError(f"{self} has no step {name!r}; its steps: {names}")
-        return records[name]
-
-    def _reset_steps(self, name: str, *, keep_cursor: bool) -> None:
-        record = self._step_named(name)
-        reset = self.steps.using(self._state.db).filter(position__gte=record.position)
-        waited = reset.filter(kind=StepRecord.Kind.EVENT).values_list("name", flat=True)
-        Event.objects.using(self._state.db).filter(continuation=self, name__in=list(waited)).delete()
-        if keep_cursor and record.kind == StepRecord.Kind.STEP:
-            reset = reset.exclude(pk=record.pk)
-            self.steps.using(self._state.db).filter(pk=record.pk).update(
-                status=StepRecord.Status.RUNNING,
-                result_json=None,
-                finished_at=None,
-                execution=None,
-                sequence=record.sequence + 1,
-            )
-        reset.delete()
 
 
 def _request(by: str, reason: str) -> dict[str, Any]:

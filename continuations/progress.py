@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connections
+from django.db.models import Case, When
 from django.utils import timezone
 
 from . import attributes, log
@@ -16,6 +17,7 @@ from .blocks import Blocks, Ended
 from .errors import CheckpointError, SerializationError
 from .models import Continuation, StepRecord
 from .outages import TROUBLE, insistently, is_away, reconnect
+from .records import PassedStep
 from .statements import Statements
 
 if TYPE_CHECKING:
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
 
     from .job import ContinuableJob
     from .step import Step
+
+
+# What an execution needs of the step in progress beside what it needs of all.
+_OF_RUNNING = (
+    *("id", "processed", "total", "busy_seconds", "advanced", "sequence"),
+    *("execution", "heartbeat_at", "started_at"),
+)
 
 
 class Progress:
@@ -54,9 +63,20 @@ class Progress:
         self._status: str | None = None
         self._sql = Statements(self._connection)
 
-    def load(self) -> list[StepRecord]:
-        """The stored steps in order."""
-        return list(StepRecord.objects.using(self.alias).filter(continuation=self.continuation).order_by("position"))
+    def load(self) -> list[PassedStep | StepRecord]:
+        """The stored steps in order, in one query; only the last may be in progress, and is a record."""
+        running = [Case(When(status=StepRecord.Status.RUNNING, then=name)) for name in _OF_RUNNING]
+        steps = StepRecord.objects.using(self.alias).filter(continuation=self.continuation).order_by("position")
+        found: list[PassedStep | StepRecord] = []
+        for values in steps.values_list(*PassedStep._fields, *running):
+            passed, rest = values[: len(PassedStep._fields)], values[len(PassedStep._fields) :]
+            step = PassedStep._make(passed)
+            if step.status != StepRecord.Status.RUNNING:
+                found.append(step)
+                continue
+            known = step._asdict() | dict(zip(_OF_RUNNING, rest, strict=True))
+            found.append(StepRecord(continuation=self.continuation, **known))
+        return found
 
     @property
     def first_movement_waits(self) -> bool:
@@ -151,6 +171,11 @@ class Progress:
             return False
         return stored is not None and stored.sequence == step.record.sequence
 
+    @property
+    def is_unsettled(self) -> bool:
+        """The cursor moved in a block; how that ended, or what is stored, is looked up before it is used again."""
+        return self._doubtful or self.blocks.any_marked
+
     def settle(self, step: Step) -> bool:
         """After a block in which the cursor moved, read what is stored before the cursor is used again.
 
@@ -165,6 +190,11 @@ class Progress:
         self._doubtful = self._doubtful or ended is not None
         if not self._doubtful:
             return False
+        if step.is_in_event_loop:
+            raise CheckpointError(
+                f"step {step.name!r}: a transaction in which its cursor moved has ended, and a coroutine cannot look "
+                "how; write `await step.acheckpoint()` before you use the cursor again"
+            )
         stored = StepRecord.objects.using(self.alias).get(pk=step.record.pk)
         is_behind = self._rolled_back or stored.sequence != step.record.sequence
         self._doubtful = self._rolled_back = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
@@ -13,13 +14,14 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from .errors import BusyError, ContinuationError
-from .records import StepRecord
+from . import codec
+from .errors import BusyError, ContinuationError, CrashLimitError, ResumeLimitError
+from .records import Execution, StepRecord
 from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from .models import Continuation
     from .recovery import Recovered
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
 LOCK_PATIENCE = 2.0
 # Continuations that a verb on a queryset changes at most, unless it is told another number.
 LIMIT = 1000
-# Seconds without a sign of life of the step in progress, or since a request, after which a person should look.
+# Without a sign of life of an execution, or since a request: then a person should look.
 SILENCE = dt.timedelta(minutes=10)
 UNHEEDED = dt.timedelta(minutes=5)
+# Errors with which `on_limit = "pause"` pauses; a person who pauses knows of it.
+LIMITS = [f"{error.__module__}.{error.__qualname__}" for error in (CrashLimitError, ResumeLimitError)]
 
 
 @dataclass
@@ -66,7 +70,7 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         """
         return self.filter(
             Q(status=Status.FAILED)
-            | Q(status=Status.PAUSED) & ~Q(error_class="")
+            | Q(status=Status.PAUSED, error_class__in=LIMITS)
             | Q(follow_up_failed_at__isnull=False)
             | Q(status__in=(Status.PAUSING, Status.CANCELLING), requested_at__lt=timezone.now() - UNHEEDED)
             | self._stalled
@@ -74,18 +78,16 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         )
 
     def stalled(self) -> ContinuationQuerySet:
-        """Those that an execution owns and whose step in progress gave no sign of life for `SILENCE`."""
+        """Those that an execution owns which gave no sign of life for `SILENCE`."""
         return self.filter(self._stalled)
 
     @property
     def _stalled(self) -> Q:
-        silent = StepRecord.objects.using(self.db).filter(
-            continuation=OuterRef("pk"),
-            status=StepRecord.Status.RUNNING,
-            heartbeat_at__lt=timezone.now() - SILENCE,
-        )
-        # In this order: MySQL looks for the step of a row only if the row is owned.
-        return Q(status__in=OWNED) & Q(Exists(silent))
+        now = timezone.now()
+        executions = Execution.objects.using(self.db).filter(pk=OuterRef("owner"), started_at__lt=now - SILENCE)
+        beats = StepRecord.objects.using(self.db).filter(continuation=OuterRef("pk"), heartbeat_at__gte=now - SILENCE)
+        # In this order: MySQL looks for the steps of a row only if the row is owned.
+        return Q(status__in=OWNED) & Q(Exists(executions)) & ~Q(Exists(beats))
 
     def pause(self, *, by: str = "", reason: str = "", force: bool = False, limit: int = LIMIT) -> Changed:
         """`pause()` for each, in a transaction of its own, oldest first."""
@@ -112,8 +114,9 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     def send(self, name: str, payload: Any = None, *, key: str | None = None, limit: int = LIMIT) -> Changed:
         """`send()` to each; with `key`, to the unfinished one of that key, as a webhook does.
 
-        Raises `Continuation.DoesNotExist` if there is no unfinished one of that key.
+        Raises `Continuation.DoesNotExist` if there is no unfinished one of that key, and `SerializationError`.
         """
+        codec.check(payload, what=f"payload of event {name!r}")
         if key is None:
             return self._each(lambda row: row.send(name, payload), limit)
         row = self.filter(active_key=key).first()
@@ -126,25 +129,31 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         """`send`, for async code."""
         return await sync_to_async(self.send)(name, payload, key=key, limit=limit)
 
-    def lock(self, pk: uuid.UUID) -> Continuation:
+    def lock(self, pk: uuid.UUID, *, patience: float | None = None) -> Continuation:
         """The row, locked for the rest of the transaction. Waits a moment at most, and never in the database.
+
+        `patience`: that moment, in seconds.
 
         Raises `BusyError` if somebody else keeps it locked, and `Continuation.DoesNotExist`.
         """
-        features = connections[self.db].features
-        locking = self.select_for_update(
-            skip_locked=features.has_select_for_update_skip_locked,
-            # Rows that refer to this one are inserted by open blocks, which must not keep verbs waiting.
-            no_key=features.has_select_for_no_key_update,
-        ).filter(pk=pk)
-        end = time.monotonic() + LOCK_PATIENCE
+        locking = self.filter(pk=pk).free()
+        end = time.monotonic() + (LOCK_PATIENCE if patience is None else patience)
         while (row := locking.first()) is None:
             if not self.filter(pk=pk).exists():
                 raise self.model.DoesNotExist(f"there is no continuation {pk}")
-            if time.monotonic() > end:
+            if time.monotonic() >= end:
                 raise BusyError(f"continuation {pk} is being changed by somebody else just now; try again")
             time.sleep(0.02)
         return row
+
+    def free(self) -> ContinuationQuerySet:
+        """Those that nobody else keeps locked, locked for the rest of the transaction."""
+        features = connections[self.db].features
+        return self.select_for_update(
+            skip_locked=features.has_select_for_update_skip_locked,
+            # Rows that refer to this one are inserted by open blocks, which must not keep verbs waiting.
+            no_key=features.has_select_for_no_key_update,
+        )
 
     def _each(self, verb: Callable[[Continuation], object], limit: int) -> Changed:
         rows = self if self.query.is_sliced else self.order_by("created_at", "pk")
@@ -168,6 +177,27 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         # By name, as a delivery names its runner: the models know nothing of running.
         run: Callable[..., list[Recovered]] = import_string("continuations.recovery.recover")
         return run(limit=limit, dry_run=dry_run)
+
+    def prunable(
+        self, older_than: dt.timedelta | dt.datetime, *, states: Iterable[str] | None = None
+    ) -> ContinuationQuerySet:
+        """Those that `prune` would delete."""
+        # By name, as in `recover`.
+        retention: Any = import_module("continuations.retention")
+        found: ContinuationQuerySet = retention.prunable(self, retention.cutoffs(older_than, states))
+        return found
+
+    def prune(self, older_than: dt.timedelta | dt.datetime, *, states: Iterable[str] | None = None) -> int:
+        """Delete those that ended before `older_than` (an age, or a moment), with all that belongs to them.
+
+        `states`: the statuses they ended in; without it succeeded, discarded and cancelled, while failed ones and
+        those whose follow-up failed are kept. What is kept whatever its age: see `continuations.retention.prunable`.
+        Deletes in transactions of a hundred, passing over what is locked, so do not call it inside one. Returns
+        how many went. Raises `ValueError` for the name of a status that is no end, and `ProtectedError` if a model
+        of yours protects one of them.
+        """
+        retention: Any = import_module("continuations.retention")
+        return sum(retention.prune(self, retention.cutoffs(older_than, states)))
 
     def due(self, now: Any) -> ContinuationQuerySet:
         """Those without a time to wait for, or whose time has come at `now`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from . import codec
+from .fields import NameField
 from .identifiers import uuid7
 
 
@@ -35,7 +36,7 @@ class StepRecord(models.Model):
         "Continuation", models.CASCADE, related_name="steps", verbose_name=_("continuation")
     )
     position = models.PositiveIntegerField(_("position"))
-    name = models.CharField(_("name"), max_length=200)
+    name = NameField(_("name"), max_length=200)
     # What waits is a step, too: its cursor is the moment until which it waits at most.
     kind = models.CharField(_("kind"), max_length=8, choices=Kind, default=Kind.STEP)
     status = models.CharField(_("status"), max_length=9, choices=Status, default=Status.RUNNING)
@@ -77,6 +78,28 @@ class StepRecord(models.Model):
     @property
     def result(self) -> Any:
         """What the completed step returned. Raises `DeserializationError`."""
+        return codec.decode(self.result_json, what=f"result of step {self.name!r}")
+
+
+class PassedStep(NamedTuple):
+    """A completed step as later executions see it. There may be thousands, so it is no model."""
+
+    position: int
+    name: str
+    kind: str
+    status: str
+    cursor_json: str | None
+    result_json: str | None
+    attributes_json: str | None
+
+    @property
+    def cursor(self) -> Any:
+        """Where it ended. Raises `DeserializationError`."""
+        return codec.decode(self.cursor_json, what=f"cursor of step {self.name!r}")
+
+    @property
+    def result(self) -> Any:
+        """What it returned. Raises `DeserializationError`."""
         return codec.decode(self.result_json, what=f"result of step {self.name!r}")
 
 
@@ -139,7 +162,7 @@ class Event(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     continuation = models.ForeignKey("Continuation", models.CASCADE, related_name="events")
-    name = models.CharField(_("name"), max_length=200)
+    name = NameField(_("name"), max_length=200)
     payload_json = models.TextField(_("payload"), db_column="payload", null=True)  # noqa: DJ001
     sent_at = models.DateTimeField(_("sent at"), default=timezone.now)
 

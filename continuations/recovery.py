@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, OperationalError, connections, transaction
-from django.db.models import Q
 from django.utils import timezone
 from django_rq.settings import get_queues_map
 from redis.exceptions import LockError, RedisError
@@ -21,19 +20,24 @@ from .conf import database
 from .delivery import backend, queue_named
 from .family import after_end, cancel_children, children_of_this_run, waits_for_children, wake_parent
 from .identifiers import rq_job_id
-from .liveness import LEASE, any_alive, proof_of_death, remembers_since
+from .limits import Limit
+from .liveness import LEASE, any_alive, proof_of_death, remembers_since, worker_will_tell
 from .models import Continuation, Execution, StepRecord
 from .sessions import end_session
 from .signals import emit
+from .slots import free_lost_slots
 from .takeover import steps_are_free, take_steps
 from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
+    import datetime as dt
+    import uuid
+
     from rq import Queue
 
 logger = logging.getLogger("continuations")
 
-# Continuations looked at in one run; what is left is the oldest of the next.
+# Deliveries looked for in one run; what is left is the oldest of the next.
 LIMIT = 200
 LOCK_KEY = "continuations:recovery"
 # Seconds after which the lock of a recovery that died is free; one that lives renews it between two continuations.
@@ -60,7 +64,8 @@ class Recovered:
 def recover(*, limit: int = LIMIT, dry_run: bool = False) -> list[Recovered]:
     """Look at what is due to be looked at, and put back what was lost. One at a time: a second run returns at once.
 
-    Never waits for a row that somebody else holds. If Redis does not answer, nothing is known and nothing is done.
+    First at every continuation that an execution owns, then at `limit` others, those due the longest. Never waits for
+    a row that somebody else holds. If Redis does not answer, nothing is known and nothing is done.
     """
     queues = get_queues_map()
     if not queues:
@@ -88,23 +93,19 @@ def recover_in_passing(connection: Any) -> None:
 def _recover(*, limit: int, dry_run: bool, keep: Callable[[], object]) -> list[Recovered]:
     alias = database()
     now = timezone.now()
-    rows = list(
-        Continuation.objects.using(alias)
-        .filter(Q(status__in=OWNED) | Q(check_after__lte=now))
-        .defer("result_json", "error_traceback", "arguments_json")
-        .order_by("check_after")[:limit]
-    )
+    rows, owners = _due(alias, now, limit)
     recovered: list[Recovered] = []
     waiting: list[Any] = []
     taken: list[Any] = []
     settled: list[Any] = []
+    limits: dict[tuple[str, int], Limit] = {}
     remembered: dict[int, float] = {}
     for row in rows:
         if row.queue_name not in get_queues_map():
             logger.warning("%s waits on queue %r, which is not in RQ_QUEUES", row, row.queue_name)
             continue
         keep()
-        patient = _Patient(row, queue_named(row.queue_name), remembered)
+        patient = _Patient(row, queue_named(row.queue_name), owners, remembered)
         found = patient.treat(dry_run=dry_run)
         if found is not None:
             logger.info("%s%s", "would have: " if dry_run else "", found)
@@ -112,19 +113,47 @@ def _recover(*, limit: int, dry_run: bool, keep: Callable[[], object]) -> list[R
             if not dry_run:
                 emit(signals.recovered, found.continuation, action=found.action, why=found.why)
         elif row.status not in OWNED:
+            if (line := patient.in_line) is not None:
+                limits[line.key, id(line.connection)] = line
             (taken if patient.is_taken else settled if patient.is_settled else waiting).append(row.pk)
     for pks, again in ((waiting, upkeep.again()), (taken, upkeep.soon()), (settled, None)):
         if pks and not dry_run:
-            Continuation.objects.using(alias).filter(pk__in=pks, check_after__lte=now).update(check_after=again)
+            _look_again(alias, pks, now, again)
+    for line in () if dry_run else limits.values():
+        keep()
+        free_lost_slots(line, alias)
     return recovered
+
+
+def _look_again(alias: str, pks: list[Any], now: dt.datetime, again: dt.datetime | None) -> None:
+    """When to look next at those that were found where they belong. What somebody keeps locked stays due."""
+    rows = Continuation.objects.using(alias)
+    with transaction.atomic(using=alias):
+        free = list(rows.filter(pk__in=pks).free().values_list("pk", flat=True))
+        rows.filter(pk__in=free, check_after__lte=now).update(check_after=again)
+
+
+def _due(alias: str, now: dt.datetime, limit: int) -> tuple[list[Continuation], dict[uuid.UUID, Execution]]:
+    """What to look at: what executions own, with those executions, and then what waits.
+
+    Two queries: however many deliveries are due, every owner is looked at, and the other way round.
+    """
+    rows = Continuation.objects.using(alias).defer("result_json", "error_traceback", "arguments_json")
+    owned = list(rows.filter(status__in=OWNED))
+    waiting = rows.exclude(status__in=OWNED).filter(check_after__lte=now).order_by("check_after")[:limit]
+    owners = Execution.objects.using(alias).in_bulk([row.owner for row in owned if row.owner]) if owned else {}
+    return [*owned, *waiting], owners
 
 
 class _Patient:
     """One continuation, and what Redis knows of it."""
 
-    def __init__(self, row: Continuation, queue: Queue, remembered: dict[int, float]) -> None:
+    def __init__(
+        self, row: Continuation, queue: Queue, owners: dict[uuid.UUID, Execution], remembered: dict[int, float]
+    ) -> None:
         self._row = row
         self._queue = queue
+        self._owners = owners
         self._connection = queue.connection
         self._remembered = remembered
         self._alias = row._state.db or "default"
@@ -132,6 +161,8 @@ class _Patient:
         self.is_taken = False
         # Nothing will have to be done with it any more.
         self.is_settled = False
+        # Its delivery waits for a slot of this limit.
+        self.in_line: Limit | None = None
 
     def treat(self, *, dry_run: bool) -> Recovered | None:
         """Do what is to be done; None if nothing is."""
@@ -143,10 +174,10 @@ class _Patient:
         if row.status in CLAIMABLE:
             why = self._why_undelivered()
             return None if why is None else self._redeliver(why, dry_run=dry_run)
-        if row.status in FINISHED and row.anchor_open:
-            return self._report(dry_run=dry_run)
         if row.status == Status.CANCELLED and not dry_run and cancel_children(row):
             return Recovered(row, "its children cancelled", "it was cancelled")
+        if row.status in FINISHED and row.anchor_open:
+            return self._report(dry_run=dry_run)
         self.is_settled = True
         return None
 
@@ -155,15 +186,17 @@ class _Patient:
         row = self._row
         if not waits_for_children(row) or children_of_this_run(row).active().exists():
             return None
-        if not dry_run:
-            wake_parent(Continuation, self._alias, row.pk)
-        return Recovered(row, "woken", "all its children have ended")
+        if dry_run or wake_parent(Continuation, self._alias, row.pk, patience=0):
+            return Recovered(row, "woken", "all its children have ended")
+        return None
 
     def _treat_owned(self, *, dry_run: bool) -> Recovered | None:
-        owner = Execution.objects.using(self._alias).filter(pk=self._row.owner).first() if self._row.owner else None
+        owner = self._owners.get(self._row.owner) if self._row.owner else None
         if owner is None:
             return None
         why = proof_of_death(owner, self._connection, self._remembers())
+        if why is not None and worker_will_tell(owner, self._connection):
+            return None
         return None if why is None else self._take_over(owner, why, dry_run=dry_run)
 
     def _remembers(self) -> float:
@@ -175,13 +208,20 @@ class _Patient:
     def _why_undelivered(self) -> str | None:
         row, queue = self._row, self._queue
         job_id = rq_job_id(row.pk, row.delivery)
-        with self._connection.pipeline(transaction=False) as pipeline:
+        limit = Limit.of(row, self._connection)
+        # One moment: a job that is let in leaves the line for the queue.
+        with self._connection.pipeline() as pipeline:
             pipeline.hget(Job.key_for(job_id), "status")
             pipeline.lpos(queue.key, job_id)
             pipeline.zscore(queue.scheduled_job_registry.key, job_id)
             pipeline.zrange(ExecutionRegistry.key_template.format(job_id), 0, -1)
-            status, position, scheduled, executions = pipeline.execute()
+            if limit is not None:
+                pipeline.zscore(limit.registry.rate_limited_key, job_id)
+            status, position, scheduled, executions, *in_line = pipeline.execute()
         if position is not None:
+            return None
+        if limit is not None and in_line[0] is not None:
+            self.in_line = limit
             return None
         if status is None:
             return "its RQ job is gone"
@@ -226,8 +266,10 @@ class _Patient:
                 left = take_steps(row, owner, None)
                 left.bury()
                 counts = left.crash_counts()
-                if row.status == Status.RUNNING and self._was_stopped(owner):
-                    self._settle(row, {"status": Status.CANCELLED, "reason": "cancelled"})
+                if self._was_stopped(owner):
+                    # Of the anchor's end RQ knows.
+                    open_ = row.anchor_open and row.delivery != 0
+                    self._settle(row, {"status": Status.CANCELLED, "reason": "cancelled", "anchor_open": open_})
                     signals.emit_on_commit(signals.cancelled, row)
                     return Recovered(row, "cancelled", "RQ was told to stop its job")
                 if row.status == Status.RUNNING:
@@ -258,7 +300,7 @@ class _Patient:
         """RQ has not been told of the end: let the anchor tell."""
         if not dry_run:
             backend().push_anchor(self._row)
-            Continuation.objects.using(self._alias).filter(pk=self._row.pk).update(check_after=upkeep.again())
+            _look_again(self._alias, [self._row.pk], timezone.now(), upkeep.again())
         return Recovered(self._row, "its end reported", "RQ has not been told of it")
 
     def _lock(self) -> Continuation | None:
@@ -266,8 +308,8 @@ class _Patient:
         row = self._row
         locked: Continuation | None = (
             Continuation.objects.using(self._alias)
-            .select_for_update(skip_locked=connections[self._alias].features.has_select_for_update_skip_locked)
             .filter(pk=row.pk, status=row.status, delivery=row.delivery, owner=row.owner)
+            .free()
             .first()
         )
         return locked

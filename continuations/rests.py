@@ -12,7 +12,7 @@ from .definition import is_duration
 from .errors import WaitTimeout
 from .family import children_of_this_run
 from .missing import MISSING, Missing
-from .records import Event, StepRecord
+from .records import Event, PassedStep, StepRecord
 
 if TYPE_CHECKING:
     from .models import Continuation
@@ -45,7 +45,7 @@ class Rest:
         """When recovery looks at a continuation that is parked for this."""
         return None if run_after is None else upkeep.after_push(run_after)
 
-    def answer(self, row: Continuation, record: StepRecord) -> Any:
+    def answer(self, row: Continuation, record: PassedStep | StepRecord) -> Any:
         """What the call returns once the step is completed, each time. Raises `WaitTimeout`."""
         return None
 
@@ -76,7 +76,7 @@ class Wait(Rest):
         payload = found.values_list("payload_json").first()
         return MISSING if payload is None else payload[0]
 
-    def answer(self, row: Continuation, record: StepRecord) -> Any:
+    def answer(self, row: Continuation, record: PassedStep | StepRecord) -> Any:
         if record.status == StepRecord.Status.COMPLETED:
             return record.result
         if self._default is not MISSING:
@@ -100,5 +100,5 @@ class Children(Rest):
         # The child that ended last may have died before it could say so.
         return upkeep.again()
 
-    def answer(self, row: Continuation, record: StepRecord) -> list[Continuation]:
-        return list(children_of_this_run(row))
+    def answer(self, row: Continuation, record: PassedStep | StepRecord) -> list[Continuation]:
+        return list(children_of_this_run(row, before=record))

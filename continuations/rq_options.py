@@ -7,19 +7,20 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rq import Callback
+from rq import Callback, RateLimit
 from rq.exceptions import TimeoutFormatError
 from rq.job import Dependency, Job, parse_job_id
 from rq.utils import parse_timeout
 
 from .errors import ContinuationError
+from .limits import OPTION
 
 # Carried by the anchor alone: they belong to the whole continuation, not to one delivery.
 _CALLBACKS = ("on_success", "on_failure", "on_stopped")
 _ONCE = (*_CALLBACKS, "depends_on")
 _SECONDS = ("job_timeout", "result_ttl", "failure_ttl")
 _PLAIN = ("description", "meta")
-KNOWN = (*_SECONDS, *_PLAIN, *_ONCE)
+KNOWN = (*_SECONDS, *_PLAIN, OPTION, *_ONCE)
 
 _REASONS = {
     "at_front": "use using(at_front=True)",
@@ -30,7 +31,6 @@ _REASONS = {
     "pipeline": "delivery happens on commit",
     "timeout": "use job_timeout",
     "ttl": "a delivery that expires in its queue would only be delivered again",
-    "rate_limit": "not supported yet",
 }
 
 
@@ -65,6 +65,8 @@ def thaw(frozen: Mapping[str, Any], *, anchor: bool) -> dict[str, Any]:
     if "depends_on" in options:
         ids, at_front, allow_failure = options["depends_on"]
         options["depends_on"] = Dependency(ids, enqueue_at_front=at_front, allow_failure=allow_failure)
+    if OPTION in options:
+        options[OPTION] = RateLimit(*options[OPTION])
     return options
 
 
@@ -115,8 +117,15 @@ def _seconds(value: Any) -> int | None:
     return None if seconds is None else int(seconds)
 
 
+def _limit(value: Any) -> list[Any]:
+    if not isinstance(value, RateLimit):
+        raise TypeError('expected rq.RateLimit("key", concurrency)')
+    return [value.key, value.concurrency]
+
+
 _freezers: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_SECONDS, _seconds),
     **dict.fromkeys(_CALLBACKS, _callback),
     "depends_on": _dependency,
+    OPTION: _limit,
 }

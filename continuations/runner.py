@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ logger = logging.getLogger("continuations")
 MAX_RETRIES = 10**9
 # Seconds to wait for a database that is away, before the delivery goes back to its queue.
 DATABASE_WAITS = (0.1, 0.2, 0.4, 0.8, 1.5, 2.0)
+# Seconds between two looks for a Redis that is away.
+REDIS_WAIT = 0.5
 
 
 def run(delivery: str) -> Any:
@@ -55,6 +58,7 @@ def _run_on_worker(pk: uuid.UUID, number: int, job: Job, place: RQWorkplace) -> 
             try:
                 recover_in_passing(job.connection)
                 outcome = execute(pk, number, place)
+                _await_redis(job, place)
                 return _Answer(job, place, number).give(outcome)
             except Error as error:
                 # Raising would use up RQ's retries in seconds; the row still says all there is to know.
@@ -187,6 +191,29 @@ def _scheduler_runs(queue_name: str) -> bool:
     from .delivery import backend
 
     return backend().wakes_up(queue_name)
+
+
+def _await_redis(job: Job, place: Workplace) -> None:
+    """Wait until Redis answers, or until told to stop.
+
+    RQ takes down our answer right after this. If it cannot, it takes the job for abandoned some minutes later: only
+    then would it call callbacks, among them the one for failures, and enqueue dependents.
+    """
+    from redis.exceptions import RedisError
+
+    waits = False
+    while True:
+        try:
+            job.connection.ping()
+        except (RedisError, OSError) as error:
+            if not waits:
+                logger.warning("%s: Redis does not answer (%s); waiting to tell it of the outcome", job.id, error)
+                waits = True
+            if place.is_told_to_stop:
+                return
+            time.sleep(REDIS_WAIT)
+        else:
+            return
 
 
 def _await_database(place: Workplace) -> None:

@@ -6,14 +6,13 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import async_to_sync
 from django.utils import timezone
 
-from . import codec
+from . import codec, coroutines
 from .errors import CheckpointError, InvalidStepError, WaitTimeout
 from .missing import MISSING
 from .outages import insistently
-from .records import StepRecord
+from .records import PassedStep, StepRecord
 from .signals import emit, step_completed, step_skipped, step_started
 from .step import OwnBlock, Step
 
@@ -29,7 +28,12 @@ class Sequence:
     """Runs steps that are new, resumes the one in progress, skips those completed, and refuses what does not fit."""
 
     def __init__(
-        self, progress: Progress, stopping: Stopping, records: list[StepRecord], *, rest_is_over: bool = False
+        self,
+        progress: Progress,
+        stopping: Stopping,
+        records: list[PassedStep | StepRecord],
+        *,
+        rest_is_over: bool = False,
     ) -> None:
         self._progress = progress
         self._stopping = stopping
@@ -37,10 +41,13 @@ class Sequence:
         self._rest_is_over = rest_is_over
         # A step whose wait timed out, until the job goes on with another one.
         self.timed_out: Step | None = None
-        self.completed = [record for record in records if record.status != StepRecord.Status.RUNNING]
-        running = [record for record in records if record.status == StepRecord.Status.RUNNING]
-        self.in_progress: StepRecord | None = running[0] if running else None
+        last = records[-1] if records else None
+        self.in_progress = last if isinstance(last, StepRecord) else None
+        self.completed = records if self.in_progress is None else records[:-1]
         self.met: list[str] = []
+        # The same, and the completed ones, to look names up: a job may have thousands of steps.
+        self._names_met: set[str] = set()
+        self._names_completed = {record.name for record in self.completed}
         # Completed by earlier executions and not run in this one; their side effects on `self` are missing.
         self.skipped: list[str] = []
         self._completed_here = 0
@@ -74,7 +81,6 @@ class Sequence:
             raise TypeError(f"step {name!r}: atomic=True is for steps without a cursor; leave out start=")
         self._checkpoint_before(isolated=isolated)
         step = self._begin(name, StepRecord.Kind.STEP, start)
-        step.is_coroutine = inspect.iscoroutinefunction(body)
         result = self._perform(step, call, atomic=atomic)
         self._isolated_ran = isolated
         return result
@@ -137,7 +143,7 @@ class Sequence:
                 f"(cursor {self.in_progress.cursor!r}) and was not met; steps met: {_names(self.met)}"
             )
 
-    def _meet(self, name: Any, kind: StepRecord.Kind) -> StepRecord | None:
+    def _meet(self, name: Any, kind: StepRecord.Kind) -> PassedStep | StepRecord | None:
         """Check what can be checked before anything runs. Gives the record of a step that is completed."""
         self._check_name(name)
         self._stopping.insist()
@@ -149,13 +155,13 @@ class Sequence:
         self._check_place(name, kind)
         return None
 
-    def _skip(self, name: str, kind: StepRecord.Kind, record: StepRecord) -> StepRecord:
+    def _skip(self, name: str, kind: StepRecord.Kind, record: PassedStep | StepRecord) -> PassedStep | StepRecord:
         if (record.name, record.kind) != (name, kind):
             raise InvalidStepError(
                 f"step {name!r} was met where step {record.name!r} was completed before; the order of completed "
                 f"steps cannot change: {_names(each.name for each in self.completed)}"
             )
-        self.met.append(name)
+        self._note_met(name)
         self.skipped.append(name)
         emit(step_skipped, self._progress.continuation, step=name)
         return record
@@ -174,7 +180,7 @@ class Sequence:
     def _begin_held(self, name: str, kind: StepRecord.Kind, start: Any) -> Step:
         record, progress = self.in_progress, self._progress
         position = len(self.met)
-        self.met.append(name)
+        self._note_met(name)
         resumed = record is not None and (record.name, record.kind) == (name, kind)
         if record is None or not resumed:
             start_json = codec.encode(start, what=f"start of step {name!r}")
@@ -211,8 +217,13 @@ class Sequence:
         emit(step_completed, self._progress.continuation, step=step.name, cursor=step.cursor)
         return result
 
+    def _note_met(self, name: str) -> None:
+        self.met.append(name)
+        self._names_met.add(name)
+
     def _note_completed(self, step: Step) -> None:
         self.completed.append(step.record)
+        self._names_completed.add(step.name)
         self._completed_here += 1
         self.in_progress = self._progress.step = None
 
@@ -244,7 +255,7 @@ class Sequence:
             raise InvalidStepError(f"a step's name must be a non-empty string, got {name!r}")
         if len(name) > NAME_LENGTH:
             raise InvalidStepError(f"step name {name[:50]!r}… has {len(name)} characters; {NAME_LENGTH} fit")
-        if name in self.met:
+        if name in self._names_met:
             raise InvalidStepError(f"step {name!r} was met twice in one execution; steps met: {_names(self.met)}")
 
     def _check_block(self, name: str) -> None:
@@ -260,7 +271,7 @@ class Sequence:
             )
 
     def _check_place(self, name: str, kind: StepRecord.Kind) -> None:
-        if name in (record.name for record in self.completed):
+        if name in self._names_completed:
             raise InvalidStepError(
                 f"step {name!r} was completed before, at another position; completed steps: "
                 f"{_names(record.name for record in self.completed)}"
@@ -280,18 +291,25 @@ def _caller(name: str, body: Any) -> Callable[[Step], Any]:
         raise TypeError(
             f"step {name!r}: expected a callable, got {body!r:.100}: pass the method, `self.step(self.{name})`"
         )
-    function = async_to_sync(body) if inspect.iscoroutinefunction(body) else body
     try:
         parameters = inspect.signature(body).parameters.values()
     except (TypeError, ValueError):
-        return lambda step: function()
+        return lambda step: _ended(step, body())
     required = [each for each in parameters if each.default is each.empty and each.kind not in _VARIADIC]
     if not required:
-        return lambda step: function()
+        return lambda step: _ended(step, body())
     if len(required) == 1 and required[0].kind in _POSITIONAL:
-        return lambda step: function(step)
+        return lambda step: _ended(step, body(step))
     names = ", ".join(each.name for each in required)
     raise TypeError(f"step {name!r}: a step takes no required parameter, or one that gets the step; it has: {names}")
+
+
+def _ended(step: Step, result: Any) -> Any:
+    """The result of a body, which is still to be run if that is a coroutine function."""
+    if not inspect.iscoroutine(result):
+        return result
+    step.is_coroutine = True
+    return coroutines.run(result)
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 Handler = Callable[[int, FrameType | None], Any]
@@ -31,8 +31,8 @@ class Signals:
         self._on_stop = on_stop
         self._keep = keep
         self._previous: dict[int, Any] = {}
-        self._held = 0
         self._pending: list[int] = []
+        self._hold = _Hold(self)
 
     def __enter__(self) -> Self:
         # Python allows handlers in the main thread only; elsewhere the worker's hash in Redis has to do.
@@ -48,15 +48,9 @@ class Signals:
             if signal.getsignal(signum) == self._handle:
                 signal.signal(signum, previous)
 
-    @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self) -> contextlib.AbstractContextManager[None]:
         """Let nothing raise inside. Handlers that were due run when the outermost hold closes."""
-        self._held += 1
-        try:
-            yield
-        finally:
-            self._held -= 1
-            self._release()
+        return self._hold
 
     def disarm(self) -> None:
         """End RQ's death penalty: what follows is bookkeeping, not the job."""
@@ -64,8 +58,9 @@ class Signals:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._pending = [signum for signum in self._pending if signum != _ALARM]
 
-    def _release(self) -> None:
-        while self._pending and not self._held:
+    def release(self) -> None:
+        """Run what was due, unless something is held still."""
+        while self._pending and not self._hold.depth:
             self._pass_on(self._pending.pop(0), None)
 
     def _wrap(self, signum: int | None) -> None:
@@ -81,7 +76,7 @@ class Signals:
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if signum != _ALARM:
             self._on_stop()
-        if self._held:
+        if self._hold.depth:
             self._pending.append(signum)
         else:
             self._pass_on(signum, frame)
@@ -96,3 +91,21 @@ class Signals:
             # RQ's handlers install others for the second signal, and Heroku's one its own alarm: wrap those too.
             for each in list(self._previous):
                 self._wrap(each)
+
+
+class _Hold:
+    """Open as often as it was entered. A class of its own, since every write opens it."""
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+        self.depth = 0
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.depth -= 1
+        if not self.depth:
+            self._signals.release()

@@ -37,6 +37,8 @@ succeeded = Signal()
 failed = Signal()
 # `execution`, `step`, `cursor`, `error`: one that `discard_on` names.
 discarded = Signal()
+# `execution`. This process is done with it: the last signal of each, also where it was superseded or could not write.
+execution_ended = Signal()
 # Somebody's `pause()`, `resume()` or `cancel()` has taken effect; `retry()` or `rerun_from()` was called.
 paused = Signal()
 resumed = Signal()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Field
+from django.db.models import DateTimeField, Field, ForeignKey, UUIDField
 
 from .models import Continuation, StepRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Backends whose UPDATE returns columns: there a beat learns of requests without a second statement.
 RETURNING = frozenset({"postgresql", "sqlite"})
+# Fields whose values databases want in different forms.
+ADAPTED = (DateTimeField, ForeignKey, UUIDField)
 
 
 class Statements:
@@ -27,6 +31,7 @@ class Statements:
         quote = connection.ops.quote_name
         self._quote = quote
         self._fields: dict[str, Field[Any, Any]] = {field.attname: field for field in StepRecord._meta.concrete_fields}
+        self._adapted = {name: field for name, field in self._fields.items() if isinstance(field, ADAPTED)}
         self._steps = quote(StepRecord._meta.db_table)
         self._continuations = quote(Continuation._meta.db_table)
         status = f"{quote('status')} FROM {self._continuations} WHERE {quote('id')} = %s"
@@ -37,29 +42,30 @@ class Statements:
     def update(self, record: StepRecord, ended: StepRecord.Status | None = None) -> tuple[str, list[Any]]:
         """One UPDATE by primary key, owner and sequence number. `ended`: the status it ends with, if it does."""
         names = self._BEAT if ended is None else self._COMPLETED
-        changes = {} if ended is None else {"status": ended.value}
-        params = [self._value(name, changes.get(name, getattr(record, name))) for name in names]
-        params += [
-            record.sequence + 1,
-            self._value("id", record.pk),
-            self._value("execution", record.execution),
-            record.sequence,
-        ]
+        params = self._values(record, names)
+        if ended is not None:
+            params[names.index("status")] = ended.value
+        params += [record.sequence + 1, *self._values(record, ("id", "execution")), record.sequence]
         if self.returns:
-            params.append(self._value("continuation_id", record.continuation_id))
+            params += self._values(record, ("continuation_id",))
         return self._updates[ended is not None], params
 
     def insert(self, record: StepRecord) -> tuple[str, list[Any]]:
         """One INSERT that reads the continuation's row under lock: a subquery without one sees a stale owner."""
-        params = [self._value(name, getattr(record, name)) for name in self._fields]
-        continuation = self._value("continuation_id", record.continuation_id)
-        params += [continuation, self._value("execution", record.execution)]
+        params = [*self._values(record, self._fields), *self._values(record, ("continuation_id", "execution"))]
         if self.returns:
-            params.append(continuation)
+            params += self._values(record, ("continuation_id",))
         return self._insert_text, params
 
-    def _value(self, name: str, value: Any) -> Any:
-        return self._fields[name].get_db_prep_save(value, self._connection)
+    def _values(self, record: StepRecord, names: Iterable[str]) -> list[Any]:
+        """What the driver gets. Numbers and texts go as they are: what a field would make of them, they are."""
+        adapted, connection = self._adapted, self._connection
+        return [
+            adapted[name].get_db_prep_save(getattr(record, name), connection)
+            if name in adapted
+            else getattr(record, name)
+            for name in names
+        ]
 
     def _update_text(self, names: tuple[str, ...]) -> str:
         columns = [self._column(name) for name in (*names, "sequence")]

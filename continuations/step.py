@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from asgiref.sync import sync_to_async
 from django.db import transaction
 
-from . import attributes, codec
+from . import attributes, codec, coroutines
 from .errors import CheckpointError
+from .rows import NOTHING, Rows
 from .sources import Source, as_source
 from .successor import successor
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .stopping import Stopping
 
 T = TypeVar("T")
-
-_NOTHING: Any = object()
 
 
 class Step:
@@ -47,10 +45,11 @@ class Step:
         self.in_own_block = False
         self._progress = progress
         self._stopping = stopping
+        self._is_quiet = stopping.is_quiet
         self._cursor = codec.decode(record.cursor_json, what=f"cursor of step {record.name!r}")
         self._initial = record.cursor_json
         # Cursor after the item in hand, and how much that item counts, while a turn of `iterate` lasts.
-        self._after: Any = _NOTHING
+        self._after: Any = NOTHING
         self._size = 1
         self._turn_done = False
         self._walk: Rows[Any] | None = None
@@ -80,7 +79,12 @@ class Step:
 
     def set(self, cursor: Any) -> None:
         """Move the cursor, then checkpoint. Raises `SerializationError` for a value that cannot be stored."""
-        codec.check(cursor, what=f"cursor of step {self.name!r}")
+        if type(cursor) not in codec.ATOMS:
+            codec.check(cursor, what=f"cursor of step {self.name!r}")
+        if self._is_quiet():
+            self._cursor = cursor
+            self.unsaved = True
+            return
         self._progress.settle(self)
         self._move_to(cursor)
         self._checkpoint()
@@ -91,17 +95,22 @@ class Step:
         int + 1, date + 1 day, or what `continuations.successor.register` taught; otherwise
         `UnadvanceableCursorError`.
         """
+        if from_ is None and type(self._cursor) is int and self._is_quiet():
+            self._cursor += 1
+            self.unsaved = True
+            return
         current = self.cursor if from_ is None else from_
         self._move_to(current + 1 if type(current) is int else successor(current))
         self._checkpoint()
 
     def checkpoint(self) -> None:
         """Leave here if there is a reason to, keeping the cursor."""
+        self.refuse_in_event_loop("step.checkpoint()", "await step.acheckpoint()")
         self._checkpoint()
 
     async def acheckpoint(self) -> None:
         """`checkpoint`, for steps that are coroutine functions. There `set` and `advance` only move the cursor."""
-        await sync_to_async(self._checkpoint)()
+        await coroutines.call(self._checkpoint_awaited)
 
     def progress(self, done: int | None = None, total: int | None = None) -> None:
         """Say how much is done and how much there is in all, in any unit. Shown, never used to decide anything."""
@@ -114,12 +123,12 @@ class Step:
             self.record.total = total
         self.unsaved = True
 
-    def atomic(self) -> AbstractContextManager[None]:
+    def atomic(self) -> OwnBlock:
         """A transaction in which work and cursor commit together, or not at all; a checkpoint follows it.
 
         Inside a turn of `iterate`, leaving it moves the cursor past the item in hand, in that transaction. Effects on
         this database inside it happen exactly once, whatever crashes. If the block raises, cursor, counts and
-        attributes go back to what they were before it.
+        attributes go back to what they were before it. In a coroutine it is `async with step.atomic():`.
         """
         return OwnBlock(self, lambda: self._progress.write_in_own_block(self), checkpoint=self._stopping.checkpoint)
 
@@ -165,14 +174,26 @@ class Step:
                 record.total = found
 
     def _checkpoint(self) -> None:
-        stopping = self._stopping
-        quiet = stopping.asked is None and not stopping.flag[0] and not self._progress.blocks.any_open
-        if quiet and time.monotonic() < stopping.due:
+        if self._is_quiet():
             return
         # Between two awaits of a coroutine the database cannot be used: the next `acheckpoint` looks.
-        if self.in_own_block or (self.is_coroutine and _in_event_loop()):
+        if self.in_own_block or self.is_in_event_loop:
             return
-        stopping.look_and_leave()
+        self._stopping.look_and_leave()
+
+    def _checkpoint_awaited(self) -> None:
+        # What comes next in the coroutine could not.
+        self._progress.settle(self)
+        self._checkpoint()
+
+    @property
+    def is_in_event_loop(self) -> bool:
+        """Called between two awaits of its coroutine."""
+        return self.is_coroutine and coroutines.in_event_loop()
+
+    def refuse_in_event_loop(self, called: str, instead: str) -> None:
+        if self.is_in_event_loop:
+            raise CheckpointError(f"step {self.name!r}: {called} in a coroutine; write `{instead}`")
 
     def _check_count(self, value: Any, said: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
@@ -185,69 +206,28 @@ class Step:
             self.unsaved_in_block = True
             # `step.atomic()` takes the cursor back by itself.
             self._progress.blocks.mark(own=not self.in_own_block)
+            if self._progress.blocks.any_marked:
+                self._stopping.due = 0.0
+
+    def _finish_turn(self) -> None:
+        """Move past the item in hand, unless its block has, then checkpoint."""
+        if self._turn_done:
+            return
+        if self._after is not NOTHING and self._is_quiet():
+            self._cursor, self._after = self._after, NOTHING
+            self.record.processed += self._size
+            self.unsaved = True
+            return
+        self._move_past_item()
+        self._checkpoint()
 
     def _move_past_item(self) -> None:
-        if self._after is _NOTHING:
+        if self._after is NOTHING:
             return
         self._progress.settle(self)
-        after, self._after = self._after, _NOTHING
+        after, self._after = self._after, NOTHING
         self.record.processed += self._size
         self._move_to(after)
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-class Rows(Generic[T]):
-    """The items of a source from the step's cursor on."""
-
-    def __init__(self, step: Step, source: Any) -> None:
-        self._step = step
-        self._source = source
-
-    def __iter__(self) -> Iterator[T]:
-        step = self._step
-        # A coroutine that breaks out of its loop closes the walk only later, so there a new one may begin before.
-        if step._walk is not None and not step.is_coroutine:
-            raise self._nested()
-        step._walk = self
-        size = getattr(self._source, "size", None)
-        step._lazy_total = getattr(self._source, "total", None)
-        step._after = _NOTHING
-        try:
-            for item, after in self._source.after(step.cursor):
-                step._after = after
-                step._turn_done = False
-                if size is not None:
-                    step._size = size(item)
-                    step._check_count(step._size, "the source's size() gave")
-                yield item
-                if step._walk is not self:
-                    raise self._nested()
-                if not step._turn_done:
-                    step._move_past_item()
-                    step._checkpoint()
-        finally:
-            if step._walk is self:
-                step._walk, step._after, step._size, step._turn_done = None, _NOTHING, 1, False
-
-    def _nested(self) -> CheckpointError:
-        return CheckpointError(
-            f"step {self._step.name!r}: iterate() inside a turn of iterate(): a step has one cursor; "
-            "walk the inner items in a plain loop, or make them a source of their own"
-        )
-
-    async def __aiter__(self) -> AsyncIterator[T]:
-        # One turn at a time in the thread that owns the database connection.
-        rows = iter(self)
-        following = sync_to_async(lambda: next(rows, _NOTHING))
-        while (item := await following()) is not _NOTHING:
-            yield item
 
 
 class OwnBlock:
@@ -274,7 +254,8 @@ class OwnBlock:
 
     def __enter__(self) -> None:
         step, progress = self._step, self._step._progress
-        if progress.settle(step) and step._after is not _NOTHING:
+        step.refuse_in_event_loop("`with step.atomic()`", "async with step.atomic():")
+        if progress.settle(step) and step._after is not NOTHING:
             # A block of this turn was thought lost and has committed: its work must not be done again.
             step._stopping.leave("database")
         if step.in_own_block:
@@ -314,6 +295,19 @@ class OwnBlock:
         if error is None:
             self._checkpoint()
 
+    async def __aenter__(self) -> None:
+        try:
+            await coroutines.call(self.__enter__)
+        except asyncio.CancelledError as error:
+            if self._step.in_own_block:
+                await coroutines.call(self.__exit__, type(error), error, error.__traceback__)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await coroutines.call(self.__exit__, kind, error, trace)
+
     def _close(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
@@ -328,6 +322,7 @@ class OwnBlock:
             if not (ours and step._progress.has_committed(step, raised)):
                 self._go_back()
                 step._progress.doubt()
+                step._stopping.due = 0.0
                 raise
         finally:
             step.in_own_block = False
@@ -339,7 +334,7 @@ class OwnBlock:
     def _write_at_end(self) -> bool:
         """Move past the item in hand and write. False: superseded, and the block will be rolled back."""
         step = self._step
-        in_turn = step._after is not _NOTHING
+        in_turn = step._after is not NOTHING
         try:
             step._move_past_item()
             ours = self._write()

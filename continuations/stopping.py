@@ -14,6 +14,7 @@ from .definition import is_duration
 from .errors import Interrupt, storable
 
 if TYPE_CHECKING:
+    from .blocks import Blocks
     from .job import ContinuableJob
     from .progress import Progress
     from .rests import Rest
@@ -29,6 +30,9 @@ MARGIN_LIMIT = 1 / 3
 SLOW_CHECKPOINT = 5.0
 # Seconds between two log lines that say that a job cannot stop where it is.
 COMPLAINT_INTERVAL = 10.0
+
+# Seconds: a job whose checkpoints or steps follow closely asks no more often what only a round trip tells.
+ASK_PAUSE = 0.1
 
 # What its column holds.
 REASON_LENGTH = 100
@@ -78,13 +82,15 @@ class Workplace(Protocol):
 class Stopping:
     """The question `stopping()`, for one execution.
 
-    Nothing going on costs a flag or two and one clock comparison: `asked` is None, the shared flag is not set, and
-    `due` lies ahead. Everything that costs more happens in `look`.
+    Nothing going on costs a flag or two and one clock comparison: the shared flag is not set and `due` lies ahead. Once
+    something was asked, or a cursor has to be read again, `due` is 0. Everything that costs more happens in `look`.
     """
 
     def __init__(self, job: ContinuableJob, progress: Progress, workplace: Workplace, interval: float) -> None:
         self.asked: str | None = None
         self.flag = workplace.stop_flag
+        # Whether there is nothing to do at a checkpoint, and no transaction is open with which a cursor could go back.
+        self.is_quiet = self._quietness(progress.blocks)
         # When to look closer, on the monotonic clock. 0: the first movement after a claim is written at once.
         self.due = 0.0
         # The interrupt that left, so that one that was swallowed can be raised again.
@@ -94,6 +100,7 @@ class Stopping:
         self._workplace = workplace
         self._interval = interval
         self._next_beat = 0.0
+        self._next_question = 0.0
         self._last_look = time.monotonic()
         self._longest_gap = 0.0
         self._asked_at = self._last_look
@@ -107,8 +114,8 @@ class Stopping:
         self._note("stopping")
 
     def checkpoint(self) -> None:
-        """Leave here if there is a reason to. The step's own fast path does the same inline."""
-        if self.asked is None and not self.flag[0] and time.monotonic() < self.due:
+        """Leave here if there is a reason to."""
+        if not self.flag[0] and time.monotonic() < self.due:
             return
         self.look_and_leave()
 
@@ -120,9 +127,12 @@ class Stopping:
 
     def reason(self) -> str | None:
         """The answer to `stopping()`: why this execution should leave, or None."""
-        if self.asked is None and not self.flag[0] and time.monotonic() < self.due:
+        if not self.flag[0] and time.monotonic() < self.due:
             return None
-        stop = self.look()
+        if self._progress.step is not None and self._progress.step.is_in_event_loop:
+            stop = self._reason_at_hand()
+        else:
+            stop = self.look()
         # Inside a transaction nothing is decided, but what was noted is known.
         return self.asked if stop is None else stop.reason
 
@@ -147,7 +157,9 @@ class Stopping:
             with self._workplace.hold():
                 status = self._progress.beat()
                 self._note(REQUESTS.get(status or ""))
-                self._note(self._workplace.ask())
+                if now >= self._next_question:
+                    self._next_question = now + ASK_PAUSE
+                    self._note(self._workplace.ask())
             if status is None:
                 return Stop("superseded")
         stop = self._reason(now, on_beat=on_beat)
@@ -164,12 +176,20 @@ class Stopping:
             )
         self.left = Interrupt(storable(reason)[:REASON_LENGTH], wait=wait, rest=rest)
         self.asked = self.asked or reason
+        self.due = 0.0
         raise self.left
 
     def insist(self) -> None:
         """Raise the interrupt again if it was swallowed."""
         if self.left is not None:
             raise self.left
+
+    def _reason_at_hand(self) -> Stop | None:
+        """What is known without a round trip, which a coroutine makes in `acheckpoint`."""
+        self.insist()
+        if self.flag[0]:
+            self._note("stopping")
+        return self._reason(time.monotonic(), on_beat=False)
 
     def _reason(self, now: float, *, on_beat: bool) -> Stop | None:
         for probe in probes:
@@ -189,6 +209,7 @@ class Stopping:
         if reason is not None and self.asked is None:
             self.asked = reason
             self._asked_at = time.monotonic()
+            self.due = 0.0
 
     def _margin(self) -> float:
         timeout = self._timeout or 0.0
@@ -202,15 +223,27 @@ class Stopping:
         self._last_look = now
 
     def _set_due(self, now: float) -> None:
-        if probes or self._interval == 0 or not self._progress.has_moved:
-            self.due = 0.0
-            return
         times = [self._next_beat]
         if self._deadline is not None:
             times.append(self._deadline - self._margin())
         if self._runs_until is not None:
             times.append(self._runs_until)
         self.due = min(times)
+        # Asked after it was set: a signal may come in between.
+        if probes or self._interval == 0 or not self._progress.has_moved or self._progress.is_unsettled or self.asked:
+            self.due = 0.0
+
+    def _quietness(self, blocks: Blocks) -> Callable[[], bool]:
+        # A function with cells, for the one thing that may happen a million times a second.
+        flag, own, others, clock = self.flag, blocks.own, blocks.others, time.monotonic
+
+        def is_quiet() -> bool:
+            return clock() < self.due and not flag[0] and not own.in_atomic_block
+
+        def is_quiet_everywhere() -> bool:
+            return is_quiet() and not any(each.in_atomic_block for each in others)
+
+        return is_quiet_everywhere if others else is_quiet
 
     def _complain(self, now: float) -> None:
         """After stop was asked, say that an open transaction keeps the job from stopping."""

@@ -31,20 +31,22 @@ def take_steps(row: Continuation, owner: Execution | None, heir: uuid.UUID | Non
     nothing. The reads lock, so that MySQL too reads what is committed now.
     """
     steps = StepRecord.objects.using(row._state.db).filter(continuation=row)
-    steps.filter(status=StepRecord.Status.RUNNING).update(execution=heir)
-    records = list(steps.select_for_update().only("name", "status", "cursor_json", "advanced"))
-    return Inheritance(row, owner, records)
+    # Those before the last one are completed, however many they are.
+    fields = ("position", "name", "status", "cursor_json", "advanced")
+    last = steps.select_for_update().only(*fields).order_by("-position").first()
+    if last is not None and last.status == StepRecord.Status.RUNNING:
+        steps.filter(pk=last.pk).update(execution=heir)
+    return Inheritance(row, owner, last)
 
 
 class Inheritance:
     """What the executions so far have left behind."""
 
-    def __init__(self, row: Continuation, owner: Execution | None, records: list[StepRecord]) -> None:
+    def __init__(self, row: Continuation, owner: Execution | None, last: StepRecord | None) -> None:
         self._row = row
         self._owner = owner
-        self.completed = sum(record.status != StepRecord.Status.RUNNING for record in records)
-        running = [record for record in records if record.status == StepRecord.Status.RUNNING]
-        self._current = running[0] if running else None
+        self._current = last if last is not None and last.status == StepRecord.Status.RUNNING else None
+        self.completed = 0 if last is None else last.position + (self._current is None)
 
     @property
     def cursor_json(self) -> str | None:

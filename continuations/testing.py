@@ -7,7 +7,7 @@ here works inside `TestCase` and pytest-django's `db`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -44,10 +44,16 @@ class MemoryDelivery:
     def push(self, continuation: Continuation, *, at_front: bool = False) -> None:
         """Nothing to do."""
 
+    def push_many(self, continuations: Sequence[Continuation], *, at_front: bool = False) -> None:
+        """Nothing to do."""
+
     def replace(self, continuation: Continuation, delivery: int, execution: Any) -> None:
         """Nothing to do."""
 
     def push_anchor(self, continuation: Continuation) -> None:
+        """Nothing to do."""
+
+    def forget(self, continuations: Sequence[Continuation]) -> None:
         """Nothing to do."""
 
     def wakes_up(self, queue_name: str) -> bool:
@@ -92,7 +98,7 @@ def run_enqueued(job_class: type[ContinuableJob] | None = None, *, due_only: boo
     Oldest first, due or not unless `due_only`. Runs all of them, then raises the first error that failed one.
     Returns how many ran. `job_class` matches its subclasses too.
     """
-    _cancel_orphans()
+    _tell_families()
     rows = enqueued(job_class)
     if due_only:
         rows = rows.due(timezone.now())
@@ -113,6 +119,7 @@ def run_until_finished(continuation: Continuation, *, max_executions: int = 1000
     Returns it as it is in the database. Stops too when it is paused, or waits for an event or for children. Raises
     `AssertionError` after `max_executions`.
     """
+    _tell_families()
     for _ in range(max_executions):
         outcome = _execute(continuation)
         continuation.refresh_from_db()
@@ -243,31 +250,27 @@ def _execute(continuation: Continuation) -> Outcome | None:
         outcome = execute(continuation.pk, delivery, _Bench())
     except _Crash:
         return None
-    if connections[database()].in_atomic_block:
-        # In a test case nothing is ever committed, so nobody has been told.
-        _tell_family(rows.filter(pk=continuation.pk).first())
+    _tell_families()
     return outcome
 
 
-def _cancel_orphans() -> None:
-    """What a `cancel()` in a test case would have done on commit."""
+def _tell_families() -> None:
+    """What ends and verbs do on commit for parents and children: in a test case nothing is ever committed."""
+    from .family import cancel_children, cancel_strays, wake_parent
     from .models import Continuation
-    from .transitions import Status
 
-    rows = Continuation.objects.using(database())
-    for parent in rows.filter(status=Status.CANCELLED, pk__in=rows.active().exclude(parent=None).values("parent")):
-        _tell_family(parent)
-
-
-def _tell_family(row: Continuation | None) -> None:
-    from .family import cancel_children, wake_parent
-
-    if row is None:
+    if not connections[database()].in_atomic_block:
         return
-    if row.is_finished and row.parent_id is not None:
-        wake_parent(type(row), database(), row.parent_id)
-    if row.status == row.Status.CANCELLED:
-        cancel_children(row)
+    rows = Continuation.objects.using(database())
+    parents = rows.filter(pk__in=rows.exclude(parent=None).values("parent"))
+    # Parents come before their children, and what is done to one changes the next.
+    for pk in list(parents.order_by("created_at", "pk").values_list("pk", flat=True)):
+        parent = rows.get(pk=pk)
+        if parent.status == parent.Status.CANCELLED:
+            cancel_children(parent)
+        else:
+            cancel_strays(parent)
+            wake_parent(Continuation, database(), parent.pk)
 
 
 def _failure(outcome: Outcome | None) -> BaseException | None:

@@ -41,6 +41,7 @@ ARROWS: dict[tuple[Status, Status], str] = {
     (S.RUNNING, S.PAUSING): "a person asks the running execution to pause",
     (S.RUNNING, S.CANCELLING): "a person asks the running execution to cancel",
     (S.PAUSING, S.PAUSED): "the execution stopped, or died, after the request",
+    (S.PAUSING, S.CANCELLED): "RQ's stop command ended its process",
     (S.PAUSING, S.CANCELLING): "a person cancels before the pause took effect",
     (S.PAUSING, S.RUNNING): "a person takes the request back",
     (S.PAUSING, S.SUCCEEDED): "perform returned before the request took effect",

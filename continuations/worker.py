@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rq.executions import Execution
     from rq.job import Job
 
-# Seconds between two looks for what was lost, while the worker is idle.
+# Seconds between two looks for what was lost, while the worker is idle or runs one short job after the other.
 IDLE_BEAT = 2
 
 
@@ -41,6 +41,7 @@ class ContinuableWorkerMixin(BaseWorker):
         super().__init__(*args, **kwargs)
         self._stop_flag: mmap.mmap | None = None
         self._interrupting = False
+        self._looked_at = -math.inf
 
     def work(self, burst: bool = False, *args: Any, **kwargs: Any) -> bool:
         # Made here: dashboards make workers too, to look at them. A forked horse shares the page.
@@ -59,7 +60,8 @@ class ContinuableWorkerMixin(BaseWorker):
         """RQ's, in slices with a look for lost continuations between them."""
         idle_since = time.monotonic()
         while True:
-            self.look_for_lost_continuations()
+            if time.monotonic() - self._looked_at >= IDLE_BEAT:
+                self.look_for_lost_continuations()
             if timeout is None:
                 return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
             slice_ = IDLE_BEAT
@@ -79,7 +81,11 @@ class ContinuableWorkerMixin(BaseWorker):
         return execution
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        super().maintain_heartbeats(job, execution)
+        try:
+            super().maintain_heartbeats(job, execution)
+        except (RedisError, OSError) as error:
+            # RQ's worker ends here, and leaves its horse to itself.
+            self.log.warning("Worker %s: Redis does not answer: %s", self.name, error)
         self._renew_lease(execution)
         self.look_for_lost_continuations()
 
@@ -96,12 +102,15 @@ class ContinuableWorkerMixin(BaseWorker):
             self._interrupting = False
 
     def look_for_lost_continuations(self) -> None:
-        """One run of recovery, with connections of its own: a horse must not inherit them."""
+        """One run of recovery, with connections of its own: a horse must not inherit them. Then of retention."""
         # Imported late: a spawned horse imports its worker's class before Django is set up.
         from .recovery import recover
+        from .retention import prune_in_passing
 
+        self._looked_at = time.monotonic()
         try:
             recover()
+            prune_in_passing(self.connection)
         except (Error, RedisError, OSError) as error:
             self.log.warning("Worker %s: recovery: %s", self.name, error)
         finally:

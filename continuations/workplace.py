@@ -9,23 +9,20 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from redis import ConnectionPool, Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
-from redis.sentinel import SentinelConnectionPool
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 from rq.executions import Execution as RQExecution
 from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import as_text
 from rq.worker import BaseWorker
 
-from .liveness import LEASE, is_here, lease_key, process_exists
+from .liveness import LEASE, impatient, is_here, lease_key, process_exists
 from .shutdown import Signals
 
 if TYPE_CHECKING:
+    from redis import Redis
     from rq.job import Job
 
     from .models import Execution
@@ -104,10 +101,20 @@ class Workplace:
         """Whether a rest of so many seconds is spent here instead of going back to the queue."""
         return True
 
+    @property
+    def is_told_to_stop(self) -> bool:
+        """By a signal, or by the worker through shared memory."""
+        return self.stop_asked or bool(self.stop_flag[0])
+
+    @property
+    def sits_out_outages(self) -> bool:
+        """Whether an outcome waits for its database for as long as that is away."""
+        return False
+
     def wait(self, seconds: float) -> bool:
         """Wait, unless asked to stop meanwhile. True: waited to the end."""
         end = time.monotonic() + seconds
-        while not self.stop_asked and not self.stop_flag[0] and self.ask() is None:
+        while not self.is_told_to_stop and self.ask() is None:
             rest = end - time.monotonic()
             if rest <= 0:
                 return True
@@ -167,6 +174,10 @@ class RQWorkplace(Workplace):
         timeout = self._job.timeout
         return float(timeout) if timeout and timeout > 0 else None
 
+    @property
+    def sits_out_outages(self) -> bool:
+        return not self.is_told_to_stop
+
     def ask(self) -> str | None:
         if self.in_horse and os.getppid() != self._parent:
             return "orphaned"
@@ -205,13 +216,4 @@ class RQWorkplace(Workplace):
     @functools.cached_property
     def _own_client(self) -> Redis:
         # Retries of the job's own client could block a checkpoint for seconds.
-        pool = self._job.connection.connection_pool
-        if isinstance(pool, SentinelConnectionPool):
-            return self._job.connection
-        options: dict[str, Any] = dict(pool.connection_kwargs)
-        options |= {
-            "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": REDIS_TIMEOUT,
-            "socket_connect_timeout": REDIS_TIMEOUT,
-        }
-        return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **options))
+        return impatient(self._job.connection, REDIS_TIMEOUT)

@@ -46,6 +46,37 @@ def database_url() -> str:
     return f"{scheme}://{quote(found['USER'] or '')}{password}@{found['HOST'] or '127.0.0.1'}{port}/{name}"
 
 
+def ports(pid: int | str = "self") -> list[tuple[int, int]]:
+    """Own and other port of each TCP connection that a process holds open, inherited ones too."""
+    found: dict[str, tuple[int, int]] = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            _, own, other, *_, inode = line.split()[:10]
+            found[f"socket:[{inode}]"] = (int(own.rpartition(":")[2], 16), int(other.rpartition(":")[2], 16))
+    return [found[name] for name in open_files(pid) if name in found]
+
+
+def open_files(pid: int | str = "self") -> list[str]:
+    """What the file descriptors of a process lead to."""
+    found: list[str] = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        # Reading the folder opens one, too.
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(entry))
+    return found
+
+
+def to_the_database(pid: int | str = "self") -> list[Any]:
+    """What a process holds open that leads to the database of these tests: connections, or the file itself."""
+    from django.db import connection
+
+    found: dict[str, Any] = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return [name for name in open_files(pid) if name == os.path.realpath(found["NAME"])]
+    port = int(found["PORT"] or {"postgresql": 5432, "mysql": 3306}[connection.vendor])
+    return [own for own, other in ports(pid) if other == port]
+
+
 def tell(what: str, start: Any, end: Any) -> None:
     """Print a figure for docs/guarantees.md; shown with `pytest -s`. Never asserted: machines differ."""
     print(f"\n[measured] {what}: {(end - start).total_seconds():.2f} s")

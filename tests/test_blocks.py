@@ -132,30 +132,49 @@ def test_an_inner_block_that_failed_takes_back_only_its_own_movement() -> None:
     assert continuation.steps.get().cursor == 2
 
 
-def batches_in_a_transaction() -> Iterator[list[int]]:
+def batches_in_a_transaction(ended: list[bool]) -> Iterator[list[int]]:
     """A generator that holds a transaction across its yield: `break` rolls the batch back silently."""
-    for start in (0, 2, 4):
-        with transaction.atomic():
-            yield [start, start + 1]
+    try:
+        for start in (0, 2, 4):
+            with transaction.atomic():
+                yield [start, start + 1]
+    finally:
+        ended.append(connection.in_atomic_block)
 
 
 class LeavesAGeneratorOpen(ContinuableJob):
     """Its transaction is open when perform ends."""
 
+    ended: list[bool] = []
+
     def perform(self) -> None:
         self.step("first", lambda: note("first"))
-        self.batches = batches_in_a_transaction()
+        self.batches = batches_in_a_transaction(self.ended)
         note(next(self.batches))
 
 
-def test_a_transaction_that_a_generator_left_open_is_rolled_back_and_fails_the_job() -> None:
-    continuation = LeavesAGeneratorOpen.enqueue()
+class RaisesWithAGeneratorOpen(LeavesAGeneratorOpen):
+    def perform(self) -> None:
+        self.step("first", lambda: note("first"))
+        batches = batches_in_a_transaction(self.ended)
+        note(next(batches))
+        raise ValueError
+
+
+@pytest.mark.parametrize("job_class", [LeavesAGeneratorOpen, RaisesWithAGeneratorOpen])
+def test_a_transaction_that_a_generator_left_open_is_rolled_back_and_fails_the_job(
+    job_class: type[LeavesAGeneratorOpen],
+) -> None:
+    job_class.ended.clear()
+    continuation = job_class.enqueue()
     with pytest.raises(CheckpointError, match="ended with a transaction open on default"):
         run_enqueued()
     assert items() == ["first"]
     continuation.refresh_from_db()
     assert continuation.status == "failed"
     assert not connection.in_atomic_block
+    # It has ended now, and not in a transaction of whatever runs next.
+    assert job_class.ended == [False]
 
 
 class NotesByHand(ContinuableJob):

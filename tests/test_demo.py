@@ -98,7 +98,8 @@ def test_the_demo_refuses_a_port_that_is_taken(settings):
             call_command("demo", port=port)
 
 
-def test_the_settings_pass_the_deployment_check():
+@pytest.mark.parametrize("options", [[], ["--deploy", "--tag=security"]])
+def test_the_settings_pass_the_checks(options):
     environ = {
         "DJANGO_SETTINGS_MODULE": "demo_project.settings",
         "DJANGO_DEBUG": "0",
@@ -106,7 +107,7 @@ def test_the_settings_pass_the_deployment_check():
         "DJANGO_ALLOWED_HOSTS": "example.org",
         "DATABASE_URL": "sqlite://:memory:",
     }
-    command = [sys.executable, str(ROOT / "manage.py"), "check", "--deploy", "--fail-level=WARNING"]
+    command = [sys.executable, str(ROOT / "manage.py"), "check", "--fail-level=WARNING", *options]
     done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
+from collections.abc import Awaitable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 import continuations
 
@@ -35,9 +40,34 @@ def test_what_the_docs_import_from_this_package_is_there(page: str, block: str) 
             assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["enqueueing.md"])
+def test_the_code_of_a_page_runs_from_top_to_bottom(name: str) -> None:
+    """With the delivery of the tests: what it enqueues is written, and runs nowhere."""
+    # A class is stored by its module, as a worker would import it.
+    namespace: dict[str, Any] = {"__name__": f"docs.{name}"}
+    for block in blocks(ROOT / "docs" / name, "python"):
+        code = compile(block, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        done = eval(code, namespace)
+        if inspect.isawaitable(done):
+            async_to_sync(partial(_wait_for, done))()
+
+
+async def _wait_for(awaitable: Awaitable[Any]) -> None:
+    await awaitable
+
+
 def test_the_docs_name_only_tests_that_exist() -> None:
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     for keyword in re.findall(r'make test ARGS="[^"]*-k (\w+)', (ROOT / "docs" / "guarantees.md").read_text()):
+        assert re.search(rf"def test_\w*{keyword}", tests), keyword
+
+
+def test_the_page_on_deploying_names_only_tests_that_exist() -> None:
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"\| `(\w+)` \|$", (ROOT / "docs" / "deploying.md").read_text(), flags=re.MULTILINE)
+    assert len(named) == 8
+    for keyword in named:
         assert re.search(rf"def test_\w*{keyword}", tests), keyword
 
 

@@ -16,20 +16,20 @@ PACKAGE = Path(continuations.__file__).parent
 
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
-    *("errors", "missing", "conf", "signals", "transitions", "successor", "identifiers"),
-    *("codec", "attributes", "definition", "policies", "loading", "masking", "log", "rq_options"),
-    *("files", "keyset", "sources"),
+    *("errors", "missing", "transitions", "conf", "signals", "successor", "identifiers", "coroutines"),
+    *("codec", "attributes", "definition", "policies", "loading", "masking", "log", "limits", "rq_options"),
+    *("files", "keyset", "walking", "batching", "paging", "nesting", "sharding", "sources"),
     *("delivery", "upkeep"),
-    *("records", "takeover", "family", "querysets", "models"),
+    *("fields", "records", "rewinding", "takeover", "family", "querysets", "keys", "models"),
     *("outages", "blocks", "statements", "progress"),
     *("liveness", "shutdown", "stopping", "workplace"),
-    *("rests", "step", "sequence"),
+    *("rests", "rows", "step", "sequence"),
     *("current", "hooks", "followup"),
-    *("outcome", "sessions", "claim", "execution"),
-    "enqueueing",
-    "job",
-    *("recovery", "runner", "worker", "defaults"),
-    *("testing", "pytest_plugin", "checks", "admin", "templatetags", "contrib", "apps", "management"),
+    *("outcome", "onward", "sessions", "claim", "execution"),
+    *("enqueueing", "configured", "job"),
+    *("slots", "recovery", "retention", "runner", "worker", "defaults"),
+    *("presence", "words", "console"),
+    *("testing", "pytest_plugin", "checks", "deployment", "admin", "templatetags", "contrib", "apps", "management"),
 ]
 
 # The one exception: which database holds the continuations is a question to the router, and the router asks for the

@@ -13,6 +13,7 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
+from rq import Callback
 from rq.job import Job
 
 from continuations.liveness import MARKER_KEY
@@ -86,14 +87,23 @@ def test_a_delivery_that_was_never_made_is_made(redis_url: str, settings: Any) -
     assert queued() == [f"{continuation.rq_job_id}-1"]
 
 
-def test_a_delivery_taken_and_never_started_is_made_again(redis_url: str) -> None:
-    """W5: RQ loses a job for good when a worker of several queues dies between taking and starting it."""
+@pytest.mark.parametrize("into", ["nowhere", "the intermediate queue"])
+def test_a_delivery_taken_and_never_started_is_made_again(redis_url: str, into: str) -> None:
+    """W5: RQ loses a job for good when a worker of several queues dies between taking and starting it.
+
+    With one queue it would find it minutes later, and count that as a failure.
+    """
     continuation = Count.enqueue("a", 1)
-    redis().lpop(django_rq.get_queue("default").key)
+    queue = django_rq.get_queue("default")
+    if into == "nowhere":
+        redis().lpop(queue.key)
+    else:
+        redis().lmove(queue.key, queue.intermediate_queue_key)
     let_time_pass()
     (found,) = Continuation.objects.recover()
     assert found.why == "its RQ job is in no queue"
     assert queued() == [f"{continuation.rq_job_id}-1"]
+    assert redis().lrange(queue.intermediate_queue_key, 0, -1) == []
 
 
 def test_what_waits_in_its_queue_is_left_alone(redis_url: str) -> None:
@@ -113,11 +123,11 @@ def test_what_depends_on_another_job_is_left_alone(redis_url: str) -> None:
     assert Continuation.objects.recover() == []
 
 
-def test_what_is_not_due_to_be_looked_at_costs_one_query(
+def test_what_is_not_due_to_be_looked_at_costs_two_queries(
     redis_url: str, django_assert_num_queries: Callable[[int], Any]
 ) -> None:
     Count.enqueue("a", 1)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         assert Continuation.objects.recover() == []
 
 
@@ -179,7 +189,9 @@ def running(owner: dict[str, Any], **changes: Any) -> Continuation:
     continuation = Count.enqueue("a", 1)
     redis().delete(django_rq.get_queue("default").key)
     execution = Execution.objects.create(continuation=continuation, number=1, rq_job_id=continuation.rq_job_id, **owner)
-    Continuation.objects.update(status="running", owner=execution.pk, executions=1, check_after=None, **changes)
+    Continuation.objects.filter(pk=continuation.pk).update(
+        status="running", owner=execution.pk, executions=1, check_after=None, **changes
+    )
     continuation.refresh_from_db()
     return continuation
 
@@ -195,6 +207,38 @@ def test_an_owner_whose_lease_has_run_out_is_dead(redis_url: str) -> None:
     assert (found.action, found.why) == ("taken over", "its lease has run out")
     assert (status(continuation), continuation.reason, continuation.crashes) == ("interrupted", "crash", 1)
     assert queued() == [f"{continuation.rq_job_id}-1"]
+
+
+def test_owners_are_looked_at_however_many_deliveries_are_due(redis_url: str) -> None:
+    """W5: NULLs sort last on PostgreSQL, and a bulk that waits in its queue is due again and again."""
+    died = running({**ELSEWHERE, "lease": 12.0})
+    Count.enqueue_many([("a", 1)] * 5)
+    redis_remembers()
+    let_time_pass()
+    (found,) = Continuation.objects.recover(limit=3)
+    assert (found.continuation.pk, found.action) == (died.pk, "taken over")
+
+
+def test_deliveries_are_looked_for_however_many_owners_there_are(redis_url: str) -> None:
+    """W5: the limit is for deliveries."""
+    lost = Count.enqueue("a", 1)
+    owners = [running({**ELSEWHERE, "lease": 12.0, "rq_execution_id": str(number)}).owner for number in range(4)]
+    redis_remembers()
+    let_time_pass()
+    found = Continuation.objects.recover(limit=1)
+    assert [each.action for each in found] == ["taken over"] * len(owners) + ["delivered again"]
+    assert found[-1].continuation.pk == lost.pk
+
+
+def test_a_bulk_that_waits_in_its_queue_is_looked_at_in_turns(redis_url: str) -> None:
+    """W5: each run takes those that are due the longest, and looks at them again later."""
+    waiting = {continuation.pk for continuation in Count.enqueue_many([("a", 1)] * 5)}
+    let_time_pass()
+    for left in (3, 1, 0):
+        assert Continuation.objects.recover(limit=2) == []
+        due = Continuation.objects.filter(check_after__lte=timezone.now())
+        assert due.count() == left
+        assert set(due.values_list("pk", flat=True)) <= waiting
 
 
 def test_an_owner_with_a_lease_is_alive(redis_url: str) -> None:
@@ -349,24 +393,103 @@ def test_a_worker_that_starts_again_on_the_same_host_goes_on_at_once(start_worke
     assert died.outcome == "died"
 
 
+def rows_of(continuation: Continuation) -> list[dict[str, Any]]:
+    """All that the database holds of it, in all four models and the ledger."""
+    return [
+        *Continuation.objects.filter(pk=continuation.pk).values(),
+        *continuation.steps.order_by("position").values(),
+        *continuation.execution_records.order_by("number").values(),
+        *continuation.events.order_by("pk").values(),
+        *Applied.objects.order_by("pk").values(),
+    ]
+
+
+def books_of(continuation: Continuation) -> dict[str, Any]:
+    """All that Redis holds of it: keys with its id in their names, and what other keys have with its id in it.
+
+    But for signs of life, which say something of the worker that gave them, whatever job it had in mind.
+    """
+    client, pk = redis(), str(continuation.pk).encode()
+    read: dict[bytes, Callable[[bytes], Any]] = {
+        b"string": client.get,
+        b"hash": lambda key: {name: value for name, value in client.hgetall(key).items() if name != b"last_heartbeat"},
+        b"list": lambda key: client.lrange(key, 0, -1),
+        b"set": client.smembers,
+        b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+        b"stream": client.xrange,
+        # Gone since it was listed.
+        b"none": lambda key: [],
+    }
+    found: dict[str, Any] = {}
+    for key in client.scan_iter():
+        content = read[client.type(key)](key)
+        if pk not in key:
+            whole = isinstance(content, (bytes, dict))
+            content = [each for each in ([content] if whole else content) if pk in repr(each).encode()]
+        if content:
+            found[key.decode()] = content
+    return found
+
+
+def kill_the_horse(worker: Worker, horse: int) -> None:
+    worker.signal_pid(horse, signal.SIGKILL)
+
+
+def kill_the_worker(worker: Worker, horse: int) -> None:
+    worker.signal(signal.SIGKILL)
+
+
+def kill_both(worker: Worker, horse: int) -> None:
+    worker.signal_all(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("kill", [kill_the_horse, kill_the_worker, kill_both])
+@pytest.mark.parametrize("queues", [("default",), ("slow", "default")], ids=["one queue", "two queues"])
+def test_rq_keeps_nothing_of_an_execution_that_died(
+    start_worker: StartWorker, queues: tuple[str, ...], kill: Callable[[Worker, int], None]
+) -> None:
+    """W5: no entry among the started, no execution, nothing between two queues; RQ would call it abandoned later."""
+    first = start_worker(*queues, worker_class=None)
+    redis_remembers()
+    continuation = Count.enqueue("a", 400)
+    eventually(lambda: len(items("a")) > 20, first.output)
+    second = start_worker(*queues, worker_class=None)
+    kill(first, Applied.objects.filter(run="a").latest("pk").pid)
+    eventually(lambda: status(continuation) == "succeeded", second.output)
+    eventually(lambda: rq_status(continuation) == "finished", second.output)
+    kept = ("rq:job:", "rq:results:", "rq:finished:")
+    eventually(lambda: all(key.startswith(kept) for key in books_of(continuation)), lambda: str(books_of(continuation)))
+    assert items("a") == expected(400)
+
+
 def test_a_zombie_that_wakes_after_its_successor_has_ended_changes_nothing(start_worker: StartWorker) -> None:
-    """O1, §6: stopped for longer than its lease, woken when all is over."""
+    """O1, W6, §6: stopped for longer than its lease, woken when all is over. Nothing, in the database or in RQ."""
     first = start_worker("default", worker_class=None)
     redis_remembers()
-    continuation = Count.enqueue("a", 300)
+    options: dict[str, Any] = {"on_success": Callback(jobs.succeeded), "meta": {"run": "b"}}
+    continuation = Count.using(rq_options=options).enqueue("a", 300)
+    django_rq.get_queue("default").enqueue(jobs.dependent, "b", depends_on=continuation.rq_job_id)
     eventually(lambda: len(items("a")) > 20, first.output)
     first.signal_all(signal.SIGSTOP)
     second = start_worker("default", worker_class=None)
     eventually(lambda: status(continuation) == "succeeded", second.output)
+    eventually(lambda: sorted(items("b")) == ["callback", "dependent"], second.output)
     eventually(lambda: rq_status(continuation) == "finished", second.output)
-    before = items("a"), list(continuation.execution_records.values_list("outcome", flat=True))
+    # Its number has ended by now, too, and nobody is left to change anything.
+    second.signal(signal.SIGTERM)
+    second.wait()
+    rows, books = rows_of(continuation), books_of(continuation)
+    assert f"rq:job:{continuation.rq_job_id}" in books
     first.signal_all(signal.SIGCONT)
     eventually(lambda: "this duplicate ends" in first.output(), first.output)
     zombie = Execution.objects.get(continuation=continuation, number=1).pid
     eventually(lambda: zombie not in first.descendants(), first.output)
-    assert rq_status(continuation) == "finished"
-    assert status(continuation) == "succeeded"
-    assert (items("a"), list(continuation.execution_records.values_list("outcome", flat=True))) == before
+    # Its worker has taken notice, and goes on.
+    other = Count.enqueue("c", 1)
+    eventually(lambda: status(other) == "succeeded", first.output)
+    Applied.objects.filter(run="c").delete()
+    assert rows_of(continuation) == rows
+    assert books_of(continuation) == books
     assert items("a") == expected(300)
 
 

@@ -12,7 +12,7 @@ from django.dispatch import Signal
 
 from continuations import ContinuableJob, Step, discard_on, retry_on, signals
 from continuations.models import Continuation
-from continuations.testing import interrupt_during, run_enqueued, run_until_finished
+from continuations.testing import interrupt_during, run_enqueued, run_until_finished, stopping_when
 
 pytestmark = pytest.mark.django_db
 
@@ -67,16 +67,28 @@ def test_a_life_in_signals(heard: list[Any], django_capture_on_commit_callbacks:
     run_until_finished(continuation)
     assert names(heard) == [
         *("enqueueing", "enqueued", "execution_started", "step_started", "step_completed", "step_started"),
-        "interrupted",
-        *("execution_started", "step_skipped", "step_started", "step_completed", "succeeded"),
+        *("interrupted", "execution_ended"),
+        *("execution_started", "step_skipped", "step_started", "step_completed", "succeeded", "execution_ended"),
     ]
     assert all(facts["continuation"].pk == continuation.pk for _, facts in heard)
     interrupted = heard[6][1]
     assert (interrupted["step"], interrupted["cursor"], interrupted["reason"]) == ("load", 1, "stopping")
     assert (interrupted["error"], interrupted["wait"], interrupted["execution"].number) == (None, 0, 1)
-    assert heard[9][1]["resumed"] is True
-    assert heard[9][1]["cursor"] == 1
-    assert heard[-1][1]["execution"].number == 2
+    assert heard[10][1]["resumed"] is True
+    assert heard[10][1]["cursor"] == 1
+    assert [facts["execution"].number for name, facts in heard if name == "execution_ended"] == [1, 2]
+
+
+def test_an_execution_that_was_superseded_has_ended_too(heard: list[Any]) -> None:
+    continuation = Import.enqueue()
+
+    def take_away(job: Import) -> None:
+        Continuation.objects.filter(pk=continuation.pk).update(owner=None)
+
+    with stopping_when(take_away):
+        run_enqueued()
+    assert names(heard)[-1] == "execution_ended"
+    assert not {"interrupted", "succeeded", "failed"} & set(names(heard))
 
 
 @pytest.mark.parametrize(("error", "expected"), [("key", "discarded"), ("value", "failed")])
@@ -84,7 +96,7 @@ def test_an_end_by_an_error_says_which(heard: list[Any], error: str, expected: s
     Raises.enqueue(error)
     with contextlib.suppress(ValueError):
         run_enqueued()
-    name, facts = heard[-1]
+    name, facts = heard[-2]
     assert name == expected
     assert str(facts["error"]).strip("'") == error
 
@@ -92,7 +104,7 @@ def test_an_end_by_an_error_says_which(heard: list[Any], error: str, expected: s
 def test_an_error_that_is_retried_is_an_interruption_with_an_error(heard: list[Any]) -> None:
     Raises.enqueue("connection")
     run_enqueued()
-    name, facts = heard[-1]
+    name, facts = heard[-2]
     assert name == "interrupted"
     assert isinstance(facts["error"], ConnectionError)
     assert (facts["reason"], facts["wait"]) == ("error", 7)

@@ -207,13 +207,13 @@ def test_a_batch_is_made_only_when_asked_for():
 def test_a_batch_counts_for_its_items():
     source = batches([1, 2, 3], 2)
 
-    assert [source.size(batch) for batch in items(source)] == [2, 1]
+    assert [source.size(batch) for batch, _ in source.after(None)] == [2, 1]
 
 
 def test_a_batch_of_batches_counts_for_the_items_inside():
     source = batches(batches([1, 2, 3], 2), 2)
 
-    assert [source.size(batch) for batch in items(source)] == [3]
+    assert [source.size(batch) for batch, _ in source.after(None)] == [3]
 
 
 def test_the_total_of_batches_is_that_of_their_items():

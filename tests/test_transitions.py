@@ -105,7 +105,8 @@ def test_a_status_is_never_compared_with_a_text(path: Path) -> None:
     """One table, one spelling: `Status.PAUSED`, not "paused"."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr == "status":
-            texts = [each for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            values = [value for each in node.comparators for value in getattr(each, "elts", [each])]
+            texts = [each for each in values if isinstance(each, ast.Constant) and isinstance(each.value, str)]
             assert not texts, f"{path.name}:{node.lineno}"
 
 

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from continuations import ContinuableJob, InvalidStepError, Step, TransitionError, WaitTimeout, attribute
+from continuations import (
+    ContinuableJob,
+    InvalidStepError,
+    Step,
+    Stop,
+    TransitionError,
+    WaitTimeout,
+    attribute,
+    discard_on,
+)
 from continuations.models import Continuation, StepRecord
 from continuations.testing import enqueued, interrupt_after, run_enqueued, run_until_finished
 
@@ -17,10 +26,14 @@ pytestmark = pytest.mark.django_db
 # What the bodies of the jobs below did, in order.
 did: list[Any] = []
 
+# Children that discard themselves.
+unwanted: set[int] = set()
+
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
     did.clear()
+    unwanted.clear()
 
 
 class Approve(ContinuableJob):
@@ -253,8 +266,15 @@ class Parent(ContinuableJob):
         return self.step("join", lambda: [(child.status, child.result) for child in children])
 
 
+class NotWanted(Exception):
+    """What a child discards."""
+
+
+@discard_on(NotWanted)
 class Child(ContinuableJob):
     def perform(self, i: int) -> int:
+        if i in unwanted:
+            raise NotWanted
         if i == 13:
             raise ValueError(i)
         return i * i
@@ -335,3 +355,168 @@ def test_a_wait_inside_a_step_is_an_error() -> None:
     WaitsInAStep.enqueue()
     with pytest.raises(InvalidStepError, match="outer"):
         run_enqueued()
+
+
+def test_a_child_that_is_cancelled_wakes_its_parent() -> None:
+    parent = Parent.enqueue(1)
+    run_enqueued(Parent)
+    Continuation.objects.for_job(Child).get().cancel()
+    assert run_until_finished(parent).result == [("cancelled", None)]
+
+
+class Twice(ContinuableJob):
+    def perform(self) -> list[list[int]]:
+        self.step("first", lambda: Child.enqueue(1) and None, atomic=True)
+        first = self.wait_for_children("wait for the first")
+        self.step("second", lambda: Child.enqueue(2) and None, atomic=True)
+        second = self.wait_for_children("wait for both")
+        return [[child.result for child in children] for children in (first, second)]
+
+
+def test_a_wait_for_children_gives_the_same_children_on_later_executions() -> None:
+    """Those that were enqueued after it are another wait's."""
+    parent = Twice.enqueue()
+    run_enqueued()
+    run_enqueued(Child)
+    with interrupt_after(Twice, "second"):
+        run_enqueued(Twice)
+    run_enqueued()
+    run_enqueued()
+    assert run_until_finished(parent).result == [[1], [1, 4]]
+
+
+class Nested(ContinuableJob):
+    def perform(self, depth: int) -> int:
+        if depth:
+            self.step("fan_out", lambda: Nested.enqueue(depth - 1) and None, atomic=True)
+            return sum(child.result for child in self.wait_for_children()) + 1
+        return 1
+
+
+def test_children_may_have_children() -> None:
+    parent = Nested.enqueue(3)
+    for _ in range(8):
+        run_enqueued()
+    assert status(parent) == "succeeded"
+    assert parent.result == 4
+
+
+def test_cancelling_a_parent_cancels_the_children_of_its_children() -> None:
+    parent = Nested.enqueue(2)
+    for _ in range(2):
+        run_enqueued()
+    parent.refresh_from_db()
+    parent.cancel()
+    run_enqueued()
+    assert set(Continuation.objects.values_list("status", flat=True)) == {"cancelled"}
+    assert Continuation.objects.count() == 3
+
+
+@pytest.mark.parametrize("how", ["discarded", "cancelled"])
+def test_a_child_wakes_its_parent_however_it_ended(how: str) -> None:
+    parent = Parent.enqueue(2)
+    run_enqueued(Parent)
+    first, second = Continuation.objects.for_job(Child).order_by("created_at", "pk")
+    run_until_finished(first)
+    if how == "cancelled":
+        second.cancel()
+    else:
+        unwanted.add(1)
+        run_until_finished(second)
+    assert [each[0] for each in run_until_finished(parent).result] == ["succeeded", how]
+
+
+def test_what_a_job_enqueues_outside_of_a_job_has_no_parent() -> None:
+    assert Child.enqueue(1).parent is None
+
+
+def test_a_pause_of_a_parent_leaves_its_children_alone_and_it_goes_on_with_them() -> None:
+    parent = Parent.enqueue(2)
+    run_enqueued(Parent)
+    parent.refresh_from_db()
+    parent.pause()
+    run_enqueued(Child)
+    assert status(parent) == "paused"
+    parent.resume()
+    assert run_until_finished(parent).result == [("succeeded", 0), ("succeeded", 1)]
+
+
+def test_an_event_sent_while_it_is_paused_is_found_when_it_is_resumed() -> None:
+    continuation = Approve.enqueue()
+    run_enqueued()
+    continuation.refresh_from_db()
+    continuation.pause()
+    continuation.send("approval", 5)
+    assert status(continuation) == "paused"
+    continuation.resume()
+    assert run_until_finished(continuation).result == 5
+
+
+def test_what_is_paused_while_it_waits_waits_on_when_it_is_resumed() -> None:
+    continuation = Approve.enqueue()
+    run_enqueued()
+    continuation.refresh_from_db()
+    continuation.pause()
+    continuation.resume()
+    assert run_until_finished(continuation).waiting_for == "approval"
+
+
+def test_an_event_wakes_only_who_waits_for_it() -> None:
+    """One that comes in a back-off does not end it."""
+    continuation = Approve.enqueue()
+    with interrupt_after(Approve, "validate", reason="tea"):
+        run_enqueued()
+    later = timezone.now() + dt.timedelta(hours=1)
+    Continuation.objects.update(status="waiting", run_after=later)
+    continuation.refresh_from_db()
+    continuation.send("approval", 5)
+    assert status(continuation) == "waiting"
+    assert continuation.run_after == later
+    assert run_until_finished(continuation).result == 5
+
+
+class Throttled(ContinuableJob):
+    checkpoint_interval = 0
+    busy: list[bool] = []
+
+    def should_stop(self) -> Any:
+        return Stop("throttled", wait=30) if Throttled.busy else None
+
+    def perform(self) -> None:
+        self.step(self.load)
+
+    def load(self, step: Step) -> None:
+        for item in step.iterate(range(3)):
+            did.append(item)
+
+
+def test_throttling_rests_and_goes_on() -> None:
+    """F3"""
+    Throttled.busy.append(True)
+    continuation = Throttled.enqueue()
+    run_enqueued()
+    assert (status(continuation), continuation.reason, did) == ("waiting", "throttled", [0])
+    assert continuation.run_after is not None
+    assert dt.timedelta(seconds=25) < continuation.run_after - timezone.now() <= dt.timedelta(seconds=30)
+    run_enqueued()
+    assert did == [0, 1]
+    Throttled.busy.clear()
+    run_until_finished(continuation)
+    assert did == [0, 1, 2]
+    assert continuation.counted_resumptions == 0
+
+
+class Named(ContinuableJob):
+    def perform(self, first: str, second: str) -> list[Any]:
+        return [self.wait_for(first), self.wait_for(second)]
+
+
+def test_names_of_events_are_told_apart_as_python_does() -> None:
+    """On MySQL, a collation would take some for the same."""
+    continuation = Named.enqueue("approval", "Approval")
+    run_until_finished(continuation)
+    continuation.refresh_from_db()
+    continuation.send("Approval", 2)
+    assert status(continuation) == "waiting"
+    continuation.send("approval", 1)
+    assert run_until_finished(continuation).result == [1, 2]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from django.utils import timezone
 
-from continuations.models import Continuation, StepRecord
+from continuations.models import Continuation, Execution, StepRecord
 from continuations.testing import crash_during, interrupt_during, run_until_finished
 
 from .jobs import (
@@ -49,7 +49,9 @@ def running() -> Continuation:
 
 def stalled() -> Continuation:
     row = running()
-    StepRecord.objects.filter(continuation=row).update(heartbeat_at=timezone.now() - dt.timedelta(minutes=20))
+    past = timezone.now() - dt.timedelta(minutes=20)
+    StepRecord.objects.filter(continuation=row).update(heartbeat_at=past)
+    Execution.objects.filter(continuation=row).update(started_at=past)
     return row
 
 

@@ -27,11 +27,12 @@ def free_port() -> int:
 
 
 class Valkey:
-    """Forgets everything when it is killed."""
+    """Forgets everything when it is killed, unless it has a folder to remember it in."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
         self._server: ValkeyServer | None = None
 
     @property
@@ -39,7 +40,11 @@ class Valkey:
         return self._server is not None
 
     def start(self) -> None:
-        self._server = ValkeyServer(port=self.port)
+        if self._folder is None:
+            self._server = ValkeyServer(port=self.port)
+        else:
+            memory = {"appendonly": "yes", "appendfsync": "always"}
+            self._server = ValkeyServer(port=self.port, data_dir=self._folder, persist=True, config=memory)
         self._server.start()
 
     def kill(self) -> None:
@@ -49,13 +54,18 @@ class Valkey:
 
 
 class PostgreSQL:
-    """A cluster in a folder, with a socket there and a port. As root it belongs to the user `postgres`."""
+    """A cluster in a folder, with a socket there and a port. As root it belongs to the user `postgres`.
 
-    def __init__(self, folder: Path) -> None:
+    `settings`: options of the server, such as "-c work_mem=64MB".
+    """
+
+    # Processes die here, never the machine, so what was written is there.
+    def __init__(self, folder: Path, *, database: str = "chaos", settings: str = "-c fsync=off") -> None:
         self.binaries = postgresql_binaries()
         assert self.binaries is not None, f"PostgreSQL's programs are not in {POSTGRESQL_BINARIES}"
         self.port = free_port()
         self.is_up = False
+        self._settings = settings
         self._folder = folder / "postgresql"
         self._folder.mkdir()
         self._data = self._folder / "data"
@@ -65,14 +75,18 @@ class PostgreSQL:
             shutil.chown(self._folder, "postgres", "postgres")
         self._run("initdb", "--pgdata", self._data, "--username", "postgres", "--auth", "trust", "--no-sync")
         self.start()
-        self._run("createdb", "--host", self._folder, "--port", self.port, "--username", "postgres", "chaos")
-        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/chaos"
+        self.url = self.create(database)
+
+    def create(self, database: str) -> str:
+        """Make a database, and give its address."""
+        if database != "postgres":
+            self._run("createdb", "--host", self._folder, "--port", self.port, "--username", "postgres", database)
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         options = (
             f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories={self._folder} "
-            # Processes die here, never the machine, so what was written is there.
-            "-c fsync=off -c max_connections=100 -c log_min_messages=log"
+            f"-c max_connections=100 -c log_min_messages=log {self._settings}"
         )
         log = self._folder / "log"
         self._run("pg_ctl", "start", "--wait", "--pgdata", self._data, "--log", log, "--options", options)

@@ -7,7 +7,11 @@ import signal
 import time
 from typing import Any
 
-from continuations import ContinuableJob, Step, retry_on
+from django.db import transaction
+
+from continuations import ContinuableJob, Step, Stop, retry_on
+from continuations.delivery import queue_named
+from tests.processes import to_the_database
 
 from .models import Applied
 
@@ -33,6 +37,19 @@ class Count(ContinuableJob):
             with step.atomic():
                 note(self.run, i)
             time.sleep(self.pause)
+
+
+class Polite(Count):
+    """Yields to other jobs about three times a second."""
+
+    max_runtime = 0.3
+
+
+class Throttled(Count):
+    """Rests once, for two seconds, before its second step."""
+
+    def should_stop(self) -> Stop | None:
+        return Stop("throttled", wait=2) if self.executions == 1 else None
 
 
 class Slow(ContinuableJob):
@@ -71,6 +88,42 @@ class Fails(ContinuableJob):
         return "fine"
 
 
+class Commits(ContinuableJob):
+    """Every kind of transaction: a step that is one, blocks of a step, and some of Django's own."""
+
+    def perform(self, run: str) -> str:
+        self.run = run
+        self.step("atomic", lambda: note(run, "atomic"), atomic=True)
+        self.step(self.blocks)
+        self.step(self.transactions, start=0)
+        return "done"
+
+    def blocks(self, step: Step) -> None:
+        for i in step.iterate(range(2)):
+            with step.atomic():
+                note(self.run, f"block {i}")
+
+    def transactions(self, step: Step) -> None:
+        while step.cursor < 2:
+            with transaction.atomic():
+                note(self.run, f"transaction {step.cursor}")
+                step.advance()
+
+
+class EndsWhenTold(ContinuableJob):
+    """Comes to its end once the ledger says so."""
+
+    def perform(self, run: str) -> None:
+        self.step("first", lambda: note(run, "first"))
+        self.step("last", lambda: self.wait(run))
+        note(run, "end")
+
+    def wait(self, run: str) -> None:
+        note(run, "waits")
+        while not Applied.objects.filter(run=run, item="told").exists():
+            time.sleep(0.02)
+
+
 class DiesOnce(ContinuableJob):
     """Kills its own process at item 5, once."""
 
@@ -100,6 +153,32 @@ def succeeded(job: Any, connection: Any, result: Any, *args: Any, **kwargs: Any)
 def failed(job: Any, connection: Any, *error: Any) -> None:
     """RQ's on_failure callback."""
     note(job.meta["run"], f"failed {error[0].__name__}")
+
+
+class LooksAround(ContinuableJob):
+    """Notes what its process and its worker hold open as it begins; then counts."""
+
+    def perform(self, run: str, n: int) -> None:
+        self.run = run
+        self.step("look", self.look)
+        self.step("count", lambda step: self.count(step, n))
+
+    def look(self) -> None:
+        # The connection that recovery uses in the worker.
+        client = queue_named("default").connection.client_info()
+        note(self.run, f"redis {client['laddr'].rpartition(':')[2]} {client['addr'].rpartition(':')[2]}")
+        for _ in range(50):
+            # A look of the worker's for lost continuations takes milliseconds; between two of them it holds none.
+            if not (held := to_the_database(os.getppid())):
+                break
+            time.sleep(0.02)
+        note(self.run, f"database {len(to_the_database())}, of the worker {len(held)}")
+
+    def count(self, step: Step, n: int) -> None:
+        for i in step.iterate(range(n)):
+            with step.atomic():
+                note(self.run, i)
+            time.sleep(0.02)
 
 
 class DiesAlways(ContinuableJob):

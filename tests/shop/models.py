@@ -31,3 +31,10 @@ class Applied(models.Model):
     item = models.CharField(max_length=50)
     pid = models.IntegerField(default=0)
     at = models.DateTimeField(default=timezone.now)
+
+
+class Receipt(models.Model):
+    """What a project keeps of a continuation."""
+
+    continuation = models.ForeignKey("continuations.Continuation", models.SET_NULL, null=True)
+    guarded = models.ForeignKey("continuations.Continuation", models.PROTECT, null=True, related_name="guards")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, assert_type
 
 from django.contrib.auth.models import User
+from rq import RateLimit
 
 from continuations import (
     ContinuableJob,
@@ -204,6 +205,7 @@ def next_version(version: Version) -> Version:
 def nightly() -> None:
     continuation = Nightly.using(queue_name="slow", rq_options={"job_timeout": 600}).enqueue(date.today())
     assert_type(continuation, Continuation)
+    assert_type(Nightly.using(key="nightly").enqueue(date.today()), Continuation)
 
 
 def reports() -> None:
@@ -213,7 +215,15 @@ def reports() -> None:
     ImportProducts.enqueue("products.csv").retry(by="ada", reason="the file is there now")
 
 
+def many_reports() -> None:
+    assert_type(GenerateReport.enqueue_many([(7,), (8, "more")]), list[Continuation])
+    limited = GenerateReport.using(rq_options={"rate_limit": RateLimit("reports", 2)})
+    limited.enqueue_many((number,) for number in range(3))
+    limited.enqueue_many(User.objects.values_list("pk"))
+
+
 async def reports_later() -> None:
+    assert_type(await GenerateReport.aenqueue_many([(7,)]), list[Continuation])
     assert_type(await GenerateReport.aenqueue(7), Continuation)
     assert_type(await GenerateReport.using(queue_name="slow").aenqueue(7, short=True), Continuation)
 

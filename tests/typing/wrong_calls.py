@@ -19,12 +19,16 @@ def wrong() -> None:
     GenerateReport.using(queue_name=5)  # wrong: a str
     GenerateReport.using(run_after=5)  # wrong: a timedelta or a datetime
     GenerateReport.using(que_name="slow")  # wrong: misspelt
+    GenerateReport.using(key=7)  # wrong: a str
     GenerateReport.perform_now("7")  # wrong: an int
+    GenerateReport.enqueue_many([7, 8])  # wrong: tuples
+    GenerateReport.using().enqueue_many(7)  # wrong: nothing to go through
 
 
 async def wrong_later() -> None:
     await GenerateReport.aenqueue("7")  # wrong: an int
     await GenerateReport.using().aenqueue()  # wrong: the id is missing
+    await GenerateReport.aenqueue_many(["7"])  # wrong: tuples
 
 
 class Wrong(ContinuableJob):

@@ -11,6 +11,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ('continuations', '0001_initial'),
     ]
 
     operations = [
@@ -47,5 +48,13 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['name'],
             },
+        ),
+        migrations.CreateModel(
+            name='Receipt',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('continuation', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='continuations.continuation')),
+                ('guarded', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='guards', to='continuations.continuation')),
+            ],
         ),
     ]

@@ -1,0 +1,24 @@
+"""Work and cursor in one transaction."""
+
+from __future__ import annotations
+
+from benchmarks.case import BARE, DBOS, OURS, Case, Measure, Sizes, Times
+
+
+def cases(size: Sizes) -> list[Case]:
+    n, few = size(2_000), size(200)
+    return [
+        Case(
+            what=f"work and cursor in one transaction for each of {n:,} records (PostgreSQL)",
+            unit="µs a record",
+            records=n,
+            ours=Measure("ours, `step.atomic()`", OURS, "walk_and_work", {"n": n}, factor=1e6 / n),
+            others=(
+                Measure("the two statements, bare", BARE, "walk_and_work", {"n": n}, factor=1e6 / n),
+                Measure(
+                    "dbos", DBOS, "walk_and_work", {"n": few}, factor=1e6 / few, note=f"{few:,} transactional steps"
+                ),
+            ),
+            targets=(Times(1.3, "the two statements, bare"),),
+        )
+    ]

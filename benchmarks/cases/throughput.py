@@ -1,0 +1,33 @@
+"""Small jobs through the queue."""
+
+from __future__ import annotations
+
+from benchmarks.case import ABSURD, DBOS, OURS, PLAIN_RQ, Case, Measure, Sizes, Times
+
+
+def cases(size: Sizes) -> list[Case]:
+    n, few = size(500), size(200)
+    return [
+        Case(
+            what=f"{n:,} one-step jobs enqueued and finished, a worker that does not fork (PostgreSQL)",
+            unit="jobs a second",
+            records=n,
+            rounds=3,
+            ours=Measure("ours", OURS, "throughput", {"n": n, "forks": False}),
+            others=(
+                Measure("RQ with one ORM query", PLAIN_RQ, "throughput", {"n": n, "forks": False}),
+                Measure("absurd", ABSURD, "throughput", {"n": n}),
+                Measure("dbos", DBOS, "throughput", {"n": n}),
+            ),
+            targets=(Times(0.7, "RQ with one ORM query", at_least=True), Times(1, "absurd", at_least=True)),
+        ),
+        Case(
+            what=f"{few:,} one-step jobs enqueued and finished, a worker that forks for each (PostgreSQL)",
+            unit="jobs a second",
+            records=few,
+            rounds=3,
+            ours=Measure("ours", OURS, "throughput", {"n": few, "forks": True}),
+            others=(Measure("RQ with one ORM query", PLAIN_RQ, "throughput", {"n": few, "forks": True}),),
+            targets=(Times(0.85, "RQ with one ORM query", at_least=True),),
+        ),
+    ]

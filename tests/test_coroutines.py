@@ -1,0 +1,213 @@
+"""How coroutines are run to their end, and how they call what needs the thread that waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from continuations.coroutines import call, in_event_loop, run
+
+# What happened, in order.
+did: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    did.clear()
+
+
+class Gate:
+    """A function that is under way until it is told to go on."""
+
+    def __init__(self, then: Callable[[], Any]) -> None:
+        self.started, self.opened, self.then = threading.Event(), threading.Event(), then
+
+    def __call__(self) -> Any:
+        self.started.set()
+        assert self.opened.wait(30)
+        return self.then()
+
+    async def cancel_and_open(self, task: asyncio.Task[Any]) -> bool:
+        """Whether the task was still waiting when the gate opened."""
+        assert await asyncio.to_thread(self.started.wait, 30)
+        task.cancel()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        waited = not task.done()
+        self.opened.set()
+        await asyncio.wait([task])
+        return waited
+
+
+def test_a_coroutine_runs_in_another_thread_and_calls_come_back_to_this_one() -> None:
+    async def body() -> tuple[int, int]:
+        return threading.get_ident(), await call(threading.get_ident)
+
+    there, here = run(body())
+
+    assert here == threading.get_ident() != there
+
+
+def test_only_between_two_awaits_is_in_the_event_loop() -> None:
+    async def body() -> tuple[bool, bool]:
+        return in_event_loop(), await call(in_event_loop)
+
+    assert (in_event_loop(), *run(body())) == (False, True, False)
+
+
+def test_an_error_comes_out() -> None:
+    async def body() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        run(body())
+
+
+def test_an_error_of_a_call_comes_out() -> None:
+    async def body() -> None:
+        await call(int, "x")
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        run(body())
+
+
+def test_a_coroutine_may_run_inside_a_call_and_shares_the_loop() -> None:
+    async def inner() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    async def outer() -> bool:
+        return await call(lambda: run(inner())) is asyncio.get_running_loop()
+
+    assert run(outer())
+
+
+def test_a_cancelled_call_waits_for_what_it_called() -> None:
+    """It is in the middle of something, a commit perhaps."""
+    gate = Gate(lambda: did.append("done"))
+
+    async def body() -> None:
+        task = asyncio.ensure_future(call(gate))
+        assert await gate.cancel_and_open(task)
+        assert task.cancelled()
+        assert did == ["done"]
+
+    run(body())
+
+
+def test_a_cancelled_call_tells_the_error_of_what_it_called() -> None:
+    gate = Gate(lambda: int("x"))
+
+    async def body() -> None:
+        task = asyncio.ensure_future(call(gate))
+        assert await gate.cancel_and_open(task)
+        assert isinstance(task.exception(), ValueError)
+
+    run(body())
+
+
+class Alarm(BaseException):
+    """What a signal raises."""
+
+
+@pytest.fixture
+def _alarm() -> Any:
+    def ring(*_: Any) -> None:
+        raise Alarm
+
+    before = signal.signal(signal.SIGUSR1, ring)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+def ring() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+
+@pytest.mark.usefixtures("_alarm")
+def test_what_a_signal_raises_comes_out_once_the_coroutine_has_cleaned_up() -> None:
+    async def body() -> None:
+        try:
+            ring()
+            await asyncio.sleep(60)
+        finally:
+            await sync_to_async(did.append)("cleaned up here")
+
+    with pytest.raises(Alarm):
+        run(body())
+    assert did == ["cleaned up here"]
+
+
+@pytest.mark.usefixtures("_alarm")
+def test_what_a_signal_raises_in_a_call_comes_out_of_the_call() -> None:
+    async def body() -> None:
+        try:
+            await call(ring)
+        finally:
+            did.append("cleaned up")
+
+    with pytest.raises(Alarm):
+        run(body())
+    assert did == ["cleaned up"]
+
+
+@pytest.mark.usefixtures("_alarm")
+def test_what_a_signal_raises_comes_out_of_a_coroutine_inside_a_call() -> None:
+    async def inner() -> None:
+        try:
+            ring()
+            await asyncio.sleep(60)
+        finally:
+            did.append("inner")
+
+    async def outer() -> None:
+        try:
+            await call(lambda: run(inner()))
+        finally:
+            did.append("outer")
+
+    with pytest.raises(Alarm):
+        run(outer())
+    assert did == ["inner", "outer"]
+
+
+@pytest.mark.usefixtures("_alarm")
+def test_a_coroutine_that_goes_on_after_it_was_cancelled_is_waited_for() -> None:
+    async def body() -> None:
+        try:
+            ring()
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await call(did.append, "went on")
+
+    with pytest.raises(Alarm):
+        run(body())
+    assert did == ["went on"]
+
+
+def test_a_cancellation_of_its_own_is_an_error_like_any_other() -> None:
+    async def body() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(CancelledError, match="was cancelled, or awaited something that was"):
+        run(body())
+
+
+def test_a_coroutine_that_cannot_be_run_here_is_closed() -> None:
+    """Or Python would warn that it was never awaited."""
+
+    async def inner() -> None:
+        did.append("ran")
+
+    async def outer() -> None:
+        run(inner())
+
+    with pytest.raises(RuntimeError, match="just await the async function"):
+        asyncio.run(outer())
+    assert did == []
