@@ -1,10 +1,6 @@
 # make demo   the main job in a browser, with a worker to kill
 # make test   all tests on SQLite and an embedded Valkey
 # make chaos  real workers under a rain of faults, and a count of what was lost and repeated
-<<<<<<< HEAD
-# make million  the admin's list at a million rows, with DATABASE_URL of a PostgreSQL
-=======
->>>>>>> main
 # make bench  ours measured beside plain RQ, absurd, dbos and bare loops, in a quarter of an hour
 # make million  the admin's list at a million rows, with DATABASE_URL of a PostgreSQL
 # make lint   style, types, migrations, checks
@@ -21,11 +17,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-<<<<<<< HEAD
-.PHONY: demo test chaos million bench lint docs clean
-=======
 .PHONY: demo test chaos bench million lint docs clean
->>>>>>> main
 
 demo: $(VENV)/.demo
 	$(BIN)/python manage.py demo $(ARGS)
@@ -36,19 +28,11 @@ test: $(VENV)/.test
 chaos: $(VENV)/.chaos
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-<<<<<<< HEAD
-million: $(VENV)/.chaos
-	$(BIN)/python -m tests.admin.million $(ARGS)
-
-bench: $(VENV)/.bench
-	$(BIN)/python -m benchmarks $(ARGS)
-=======
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 million: $(VENV)/.chaos
 	$(BIN)/python -m tests.admin.million $(ARGS)
->>>>>>> main
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
