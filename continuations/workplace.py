@@ -85,6 +85,10 @@ class Workplace:
         """Keep signals from raising inside."""
         return self._signals.hold()
 
+    def defer(self, on_held: Callable[[], object]) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        """The same, telling when something was held back; what this gives lets that through, where it may raise."""
+        return self._signals.defer(on_held)
+
     def disarm(self) -> None:
         """The job has ended; nothing may time it out any more."""
         self._signals.disarm()
