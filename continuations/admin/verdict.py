@@ -13,8 +13,8 @@ from django.utils.translation import gettext
 from ..querysets import SILENCE
 from ..records import StepRecord
 from ..transitions import FINISHED, OWNED, Status
+from ..words import duration, pace, reason_of, remaining
 from . import words
-from .progress import Progress
 
 if TYPE_CHECKING:
     from ..models import Continuation, Execution
@@ -116,8 +116,8 @@ def _alive(facts: Facts, question: str) -> Answer:
     beat = words.when(step.heartbeat_at, now)
     if facts.is_stalled:
         return Answer(question, format_html("{} {}", gettext("It is stalled. Last sign of life"), beat), "bad")
-    rate = Progress(step.processed, step.total, step.busy_seconds).rate
-    text = gettext("Yes, %s. Last sign of life") % rate if rate else gettext("Yes. Last sign of life")
+    speed = pace(step)
+    text = gettext("Yes, %s. Last sign of life") % speed if speed else gettext("Yes. Last sign of life")
     return Answer(question, format_html("{} {}", text, beat), "active")
 
 
@@ -158,7 +158,7 @@ def _why(facts: Facts) -> Answer:
 def _why_last(facts: Facts) -> tuple[Text, str]:
     asked = _asked(facts) if facts.row.status == Status.ENQUEUED else ""
     last = "" if facts.last is None else _ended(facts.last)
-    return " ".join(filter(None, [last, asked])) or words.reason(facts.row.reason), "waiting"
+    return " ".join(filter(None, [last, asked])) or reason_of(facts.row.reason), "waiting"
 
 
 def _why_waiting(facts: Facts) -> tuple[Text, str]:
@@ -173,7 +173,7 @@ def _why_waiting(facts: Facts) -> tuple[Text, str]:
         return format_html("{} {}", text, until), "waiting"
     if row.reason == "waiting":
         return format_html("{} {}", gettext("It sleeps and goes on"), until), "waiting"
-    because = facts.error if row.reason == "error" and facts.error else words.reason(row.reason)
+    because = facts.error if row.reason == "error" and facts.error else reason_of(row.reason)
     return format_html("{} {}: {}", gettext("It rests and goes on"), until, because), "waiting"
 
 
@@ -232,7 +232,7 @@ def _asked(facts: Facts) -> str:
 def _ended(execution: Execution) -> str:
     values = {"number": execution.number, "outcome": words.outcome(execution.outcome)}
     text = gettext("Execution %(number)s: %(outcome)s") % values
-    why = words.reason(execution.reason)
+    why = reason_of(execution.reason)
     return f"{text} ({why})." if why else f"{text}."
 
 
@@ -309,8 +309,8 @@ def _left(facts: Facts) -> Answer:
         return Answer(question, gettext("It has ended."))
     if step is None or step.kind != StepRecord.Kind.STEP:
         return Answer(question, facts.family.text if facts.family.count else gettext("Nobody knows."))
-    progress = Progress(step.processed, step.total, step.busy_seconds)
-    if progress.seconds_left is None:
+    work = remaining(step)
+    if work is None:
         return Answer(question, gettext("Nobody knows: step “%s” does not say how much there is.") % step.name)
-    values = {"time": words.duration(progress.seconds_left), "step": step.name}
+    values = {"time": duration(work), "step": step.name}
     return Answer(question, gettext("%(time)s of work in step “%(step)s”") % values)
