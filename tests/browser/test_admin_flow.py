@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from continuations.models import Continuation, StepRecord
@@ -175,7 +177,7 @@ def test_the_cursor_of_a_paused_one_is_edited(opened: Open, worker: Worker) -> N
     press(page, "Pause")
     expect_state(page, "paused")
     page.get_by_role("link", name="Edit the cursor…").first.click()
-    page.get_by_label("Cursor", exact=True).fill("99990")
+    page.locator("#id_cursor").fill("99990")
     page.get_by_label("Reason").fill("the rest is elsewhere")
     press(page, "Edit the cursor")
     expect_state(page, "paused")
@@ -222,7 +224,8 @@ class Polls:
         self.answers.clear()
         for _ in range(seconds):
             self._page.clock.run_for(1000)
-            self._page.wait_for_load_state("networkidle")
+            # Behind what it has asked for, one more question: the server has answered them by then.
+            self._page.evaluate("fetch('/admin/jsi18n/').then(each => each.text())")
         return self.answers
 
 
@@ -238,10 +241,89 @@ def polls(opened: Open) -> Callable[[str], tuple[Any, Polls]]:
 
 
 def test_nothing_is_sent_while_nothing_changes_and_asked_less_and_less(polls: Any) -> None:
-    page, seen = polls(address(states.interrupted()))
-    with page.expect_response("**/live/") as first:
-        page.clock.run_for(2000)
-    assert first.value.status == 304
-    seconds = seen.after(30)
-    assert set(seconds) == {304}
-    assert 2 <= len(seconds) <= 8
+    _, seen = polls(address(states.interrupted()))
+    answers = seen.after(60)
+    assert set(answers) == {304}
+    assert 4 <= len(answers) <= 12
+
+
+def test_the_page_changes_by_itself_and_says_so_until_it_has_ended(polls: Any) -> None:
+    row = states.interrupted()
+    page, seen = polls(address(row))
+    row.pause(by="ana")
+    seen.after(3)
+    expect_state(page, "paused")
+    expect(page.get_by_role("status")).to_have_text("paused")
+    row.cancel(by="ana")
+    seen.after(3)
+    expect_state(page, "cancelled")
+    assert seen.after(30) == []
+
+
+def test_live_updates_are_switched_off_and_stay_off(polls: Any) -> None:
+    row = states.interrupted()
+    page, seen = polls(address(row))
+    switch = page.get_by_role("button", name="Live updates")
+    switch.click()
+    expect(switch).to_have_attribute("aria-pressed", "false")
+    row.pause()
+    assert seen.after(30) == []
+    expect_state(page, "interrupted")
+    page.reload()
+    expect_state(page, "paused")
+    expect(switch).to_have_attribute("aria-pressed", "false")
+    row.resume()
+    assert seen.after(30) == []
+    switch.click()
+    assert seen.after(3) == [200]
+    expect_state(page, "enqueued")
+
+
+def test_nothing_moves_under_somebody_who_types(polls: Any) -> None:
+    row = states.interrupted()
+    page, seen = polls(address(row))
+    reason = page.get_by_label("Reason")
+    reason.focus()
+    row.pause()
+    assert seen.after(10) == []
+    expect(page.get_by_text("Updates wait")).to_be_visible()
+    page.keyboard.type("half a word")
+    reason.blur()
+    assert seen.after(10) == []
+    expect(reason).to_have_value("half a word")
+    expect_state(page, "interrupted")
+    reason.fill("")
+    reason.blur()
+    assert seen.after(3) == [200]
+    expect_state(page, "paused")
+    expect(page.get_by_text("Updates wait")).to_be_hidden()
+
+
+@pytest.mark.parametrize("where", ["page", "list"])
+def test_who_is_signed_out_is_told_and_asks_no_more(polls: Any, where: str) -> None:
+    row = states.interrupted()
+    page, seen = polls(LIST if where == "list" else address(row))
+    expect(page.get_by_text("You are signed out")).to_be_hidden()
+    Session.objects.all().delete()
+    seen.after(3)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("You are signed out")
+    assert seen.after(30) == []
+    alert.get_by_role("link", name="Log in").click()
+    page.fill("#id_username", "ada")
+    page.fill("#id_password", "lovelace")
+    press(page, "Log in")
+    expect(page.locator("#continuations-state, #result_list")).to_be_visible()
+
+
+def test_the_cells_of_a_list_change_by_themselves(polls: Any) -> None:
+    row = states.interrupted()
+    # "3 s ago" would be another text every second.
+    Continuation.objects.update(started_at=timezone.now() - dt.timedelta(days=3, hours=5))
+    page, seen = polls(LIST)
+    assert seen.after(30)[1:] == [304] * (len(seen.answers) - 1)
+    page.locator(".action-select").check()
+    row.pause(by="ana")
+    seen.after(3)
+    expect(page.locator("[data-continuations-cell=state] .continuations-state")).to_have_text("paused")
+    expect(page.locator(".action-select")).to_be_checked()

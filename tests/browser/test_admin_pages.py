@@ -38,7 +38,9 @@ def tab_to(page: Any, locator: Any) -> None:
         if locator.evaluate("each => each === document.activeElement"):
             break
     expect(locator).to_be_focused()
-    style, width = locator.evaluate("each => [getComputedStyle(each).outlineStyle, getComputedStyle(each).outlineWidth]")
+    style, width = locator.evaluate(
+        "each => [getComputedStyle(each).outlineStyle, getComputedStyle(each).outlineWidth]"
+    )
     assert style != "none"
     assert float(width.removesuffix("px")) >= 2
 
