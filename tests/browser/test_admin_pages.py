@@ -8,13 +8,18 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from continuations.models import Continuation
+from continuations.models import Continuation, Execution
 from tests.admin import states
+from tests.admin.jobs import Broken
 from tests.admin.pages import LIST, address
+
+from .conftest import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Open = Callable[..., Any]
+
+OUTLINE = "each => { const style = getComputedStyle(each); return [style.outlineStyle, style.outlineWidth]; }"
 
 
 def check_all(page: Any, check_accessibility: Any) -> None:
@@ -151,20 +156,30 @@ def test_a_value_is_copied_with_a_button(opened: Open) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == str(row.pk)
 
 
-def test_pictures_for_the_docs(opened: Open, picture: Any) -> None:
+def test_pictures_for_the_docs(opened: Open, picture: Any, valkey: Any, settings: Any) -> None:
+    url = f"redis://127.0.0.1:{valkey.port}/0"
+    settings.RQ_QUEUES = {name: {**queue, "URL": url} for name, queue in settings.RQ_QUEUES.items()}
     states.succeeded()
-    rows = {make: make() for make in (states.failed, states.waiting_for_event, states.paused, states.running)}
+    failed = states.once(Broken.enqueue("hunter22"))
+    waiting, paused, running = states.waiting_for_event(), states.paused(), states.running()
+    # Of a machine like yours, not of this one.
+    for row in Continuation.objects.exclude(error_traceback=""):
+        row.error_traceback = row.error_traceback.replace(str(ROOT), "/srv/shop")
+        row.save()
+    Execution.objects.update(host="web-1", pid=4121)
     page = opened(LIST)
     picture(page, "admin-list")
     for name, path in {
-        "admin-running": address(rows[states.running]),
-        "admin-failed": address(rows[states.failed]),
-        "admin-cancel": address(rows[states.running], "verb", "cancel"),
-        "admin-cursor": address(rows[states.paused], "verb", "cursor"),
-        "admin-event": address(rows[states.waiting_for_event], "verb", "send"),
+        "admin-running": address(running),
+        "admin-failed": address(failed),
+        "admin-cancel": address(running, "verb", "cancel"),
+        "admin-cursor": address(paused, "verb", "cursor"),
+        "admin-event": address(waiting, "verb", "send"),
     }.items():
         page.goto(path)
         picture(page, name)
     page.emulate_media(color_scheme="dark")
-    page.goto(address(rows[states.failed]))
+    page.goto(address(failed))
+    expect(page.locator(".continuations-frames")).to_contain_text("/srv/shop/tests/admin/jobs.py")
+    assert str(ROOT) not in page.content()
     picture(page, "admin-failed-dark")
