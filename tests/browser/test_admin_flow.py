@@ -196,7 +196,7 @@ def test_many_are_paused_and_resumed_in_the_list(opened: Open, worker: Worker) -
     expect(cells).to_have_text(["waiting"] * 3)
     page.check("#action-toggle")
     page.select_option("select[name=action]", "pause_selected")
-    press(page, "Go")
+    page.locator("button[name=index]").click()
     page.get_by_label("Reason").fill("a freeze")
     press(page, "Pause")
     expect(page.get_by_text("3 are now paused.")).to_be_visible()
