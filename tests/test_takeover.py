@@ -109,7 +109,9 @@ def meet() -> Iterator[Callable[[type[Meeting]], tuple[Continuation, Elsewhere]]
 def somebody_waits_for_a_lock() -> bool:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+            cursor.execute(
+                "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
             return cursor.fetchone() is not None
         # The tables of information_schema are not refreshed while somebody keeps asking.
         cursor.execute("SHOW ENGINE INNODB STATUS")
