@@ -122,7 +122,7 @@ class _Answer:
         from .transitions import Status
 
         # A duplicate in a worker without horses may have laid it down there.
-        ScheduledJobRegistry(self._job.origin, connection=self._job.connection).remove(self._job)
+        ScheduledJobRegistry(self._job.origin, connection=self._job.connection).remove(self._job)  # type: ignore[no-untyped-call]
         if self._number:
             if row.anchor_open:
                 report_end(row)
