@@ -19,7 +19,7 @@ from django.utils.translation.template import templatize
 import continuations
 from continuations.models import Continuation
 from tests.admin import states
-from tests.admin.pages import PREFIX, detail
+from tests.admin.pages import LIST, address
 
 PACKAGE = Path(continuations.__file__).parent
 LANGUAGES = ["de", "he"]
@@ -182,7 +182,7 @@ PAGES = {
 @pytest.mark.parametrize("page", ["list", "detail"])
 def test_a_page_of_the_admin_is_in_the_language_of_its_reader(admin_client: Client, language: str, page: str) -> None:
     row = states.failed()
-    url = f"{PREFIX}/" if page == "list" else detail(row)
+    url = LIST if page == "list" else address(row)
     html = admin_client.get(url, headers={"accept-language": language}).content.decode()
     assert f'lang="{language}" dir="{"rtl" if language == "he" else "ltr"}"' in html
     for text in PAGES[language][page]:
