@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
-from continuations import ContinuableJob, Step, attribute, retry_on
+from continuations import ContinuableJob, Step, WaitTimeout, attribute, codec, retry_on
+from continuations.execution import execute
 from continuations.models import Continuation
 from continuations.sources import batches
 from continuations.workplace import Workplace
@@ -534,3 +536,128 @@ def lose_connection() -> None:
                 cursor.execute("KILL %s", [connection.connection.thread_id()])
         other.close()
     raise OperationalError("connection lost")
+
+
+# Shapes that wait, fan out and follow up. Between two executions somebody has to look after them: see `tend`.
+
+
+class Waits(Shape):
+    """For what others send: first of all, in the middle and at the end."""
+
+    def work(self) -> Any:
+        answers = [self.wait_for("first")]
+        self.step("before", lambda: self.again("before"))
+        answers.append(self.wait_for("middle"))
+        self.step("walk", lambda step: self.walk(step, answers))
+        return [*answers, self.wait_for("last")]
+
+    def walk(self, step: Step, answers: list[str]) -> None:
+        for item in step.iterate(answers):
+            with step.atomic():
+                self.once(item)
+                self.count += 1
+
+
+class TimesOut(Shape):
+    """Nobody answers: once it goes another way, once it has a default."""
+
+    def work(self) -> Any:
+        self.step("before", lambda: self.again("before"))
+        try:
+            answer = self.wait_for("answer", timeout=3600)
+        except WaitTimeout:
+            answer = self.step("escalate", lambda: self.note("escalated"), atomic=True)
+        return [answer, self.wait_for("another", timeout=3600, default="none")]
+
+    def note(self, item: str) -> str:
+        self.once(item)
+        return item
+
+
+class Sleeps(Shape):
+    def work(self) -> Any:
+        for index in range(2):
+            self.step(f"{index}", lambda step: self.walk(step))
+            self.sleep(f"nap {index}", 3600)
+        return self.step("last", lambda: self.count)
+
+    def walk(self, step: Step) -> None:
+        for item in step.iterate(["a", "b"]):
+            self.again(item)
+            self.count += 1
+
+
+class FansOut(Shape):
+    """Children in one transaction, and what they gave when all have ended."""
+
+    may_fail = True
+
+    def work(self) -> Any:
+        self.step(self.fan_out, atomic=True)
+        self.step("meanwhile", lambda step: self.walk(step))
+        results = [child.result for child in self.wait_for_children()]
+        self.step("join", lambda: self.once(results), atomic=True)
+        return results
+
+    def fan_out(self) -> None:
+        for number in range(3):
+            CountingChild.enqueue(self.run_name, number)
+
+    def walk(self, step: Step) -> None:
+        for item in step.iterate(["a", "b"]):
+            self.again(item)
+
+
+class CountingChild(ContinuableJob):
+    def perform(self, run: str, number: int) -> int:
+        self.step("note", lambda: Applied.objects.create(run=run, item=f"child {number}") and None, atomic=True)
+        return number * number
+
+
+class FollowsUp(Shape):
+    """What follows the success is there exactly when the success is."""
+
+    def work(self) -> Any:
+        self.step("first", lambda: self.again("first"))
+        return self.step("second", lambda step: self.walk(step))
+
+    def walk(self, step: Step) -> int:
+        for item in step.iterate(["a", "b"]):
+            with step.atomic():
+                self.once(item)
+                self.count += 1
+        return self.count
+
+    def on_success(self, run: str) -> None:
+        Child.enqueue(run, "follows")
+        Applied.objects.create(run=run, item=f"success of {self.count}, {self.continuation.result}")
+
+
+RESTING: list[type[Shape]] = [Waits, TimesOut, Sleeps, FansOut]
+SHAPES += [*RESTING, FollowsUp]
+
+
+def tend(row: Continuation) -> None:
+    """What the world does for a continuation that rests: time passes, events are sent, children run to their end."""
+    if row.status != Continuation.Status.WAITING or row.reason != "waiting":
+        return
+    if row.run_after is not None:
+        past = timezone.now() - dt.timedelta(days=1)
+        Continuation.objects.filter(pk=row.pk).update(run_after=past)
+        row.steps.filter(status="running").update(cursor_json=codec.encode(past))
+    elif row.steps.filter(status="running", kind="event").exists():
+        row.send(row.waiting_for, f"{row.waiting_for}!")
+    else:
+        run_children(row)
+
+
+def send_all(row: Continuation) -> None:
+    """Whatever `Waits` will wait for."""
+    for name in ("first", "middle", "last"):
+        row.send(name, f"{name}!")
+
+
+def run_children(row: Continuation) -> None:
+    """Those that are there, in their order."""
+    for child in row.children.active().for_job(CountingChild).order_by("created_at", "pk"):
+        execute(child.pk, child.delivery, Bench())

@@ -20,12 +20,15 @@ from continuations.testing import stopping_when
 from continuations.transitions import FINISHED
 from tests import shapes
 from tests.shapes import (
+    RESTING,
     SHAPES,
     AtomicSteps,
     Bench,
     Blocks,
     Death,
     Fails,
+    FansOut,
+    FollowsUp,
     Insists,
     IsolatedLast,
     Sets,
@@ -33,8 +36,12 @@ from tests.shapes import (
     Statements,
     Steps,
     Transactions,
+    Waits,
     die,
     lose_connection,
+    run_children,
+    send_all,
+    tend,
     time_out,
 )
 from tests.shop.models import Applied, Product
@@ -84,6 +91,9 @@ class Checkpoints:
         return 0
 
     def __call__(self, job: Any) -> Any:
+        if not isinstance(job, Shape):
+            # A child's.
+            return None
         kind = self.plan.get(self.passed)
         self.passed += 1
         if kind is None:
@@ -108,6 +118,7 @@ class Account:
     once: list[str]
     # Without repeats.
     did: list[str]
+    children: int = 0
 
 
 @dataclass
@@ -132,7 +143,7 @@ def stored_progress(continuation: Continuation) -> tuple[int, str | None]:
     """Steps completed, and the cursor of the step in progress once it has left its start."""
     steps = list(StepRecord.objects.filter(continuation=continuation))
     running = [step.cursor_json for step in steps if step.status == "running" and step.advanced]
-    return sum(step.status == "completed" for step in steps), running[0] if running else None
+    return sum(step.status != "running" for step in steps), running[0] if running else None
 
 
 def drive(
@@ -146,6 +157,8 @@ def drive(
     retries = resumptions = crashes = 0
     expected_starts, died_in = [], set()
     for _ in range(50):
+        tend(continuation)
+        continuation.refresh_from_db()
         before, executions = stored_progress(continuation), continuation.executions
         dead = True
         try:
@@ -172,6 +185,9 @@ def drive(
             break
     else:
         raise AssertionError(f"it has not ended; it is {continuation.status}")
+    steps = continuation.steps.order_by("position")
+    # The moment until which one rests is another in every run.
+    steps.exclude(kind="step").update(cursor_json=None)
     fields = ("name", "position", "status", "cursor_json", "result_json", "attributes_json", "processed", "total")
     done = shapes.did.pop(name, [])
     return Run(
@@ -179,9 +195,10 @@ def drive(
         Account(
             continuation.status,
             continuation.result,
-            list(continuation.steps.order_by("position").values_list(*fields)),
+            list(steps.values_list(*fields)),
             list(Applied.objects.filter(run=name).order_by("pk").values_list("item", flat=True)),
             list(dict.fromkeys(done)),
+            continuation.children.count(),
         ),
         continuation,
         Counter(done),
@@ -261,6 +278,8 @@ def finish_instead(statements: Statements) -> None:
     with statements.set_aside():
         (continuation,) = Continuation.objects.exclude(status__in=FINISHED).exclude(job_path__endswith="Child")
         for _ in range(50):
+            tend(continuation)
+            continuation.refresh_from_db()
             execute(continuation.pk, continuation.delivery, Bench())
             continuation.refresh_from_db()
             if continuation.status == "failed":
@@ -313,8 +332,41 @@ def test_who_is_replaced_at_any_statement_does_nothing_more(shape: type[Shape], 
         assert run.reasons["crash"] <= 1
 
 
+@pytest.mark.parametrize(("shape", "do"), [(Waits, send_all), (FansOut, run_children)])
+@pytest.mark.parametrize("interval", [0], indirect=True)
+def test_what_is_waited_for_may_come_before_any_statement(
+    shape: type[Shape], do: Callable[[Continuation], None], interval: float
+) -> None:
+    """F2: in blocks, and while others have the row locked, see test_races.py."""
+    alone, moments = moments_of(shape)
+    in_time: set[int] = set()
+    for index, moment in moments:
+        # Those that no block holds.
+        if moment != "after":
+            continue
+        statements = Statements(index, "before")
+        statements.fail = lambda statements=statements: come(statements, do)
+        run = drive(shape, around=statements.installed)
+        assert statements.fired
+        assert (run.account.result, run.account.children) == (alone.account.result, alone.account.children)
+        assert run.account.steps == alone.account.steps
+        assert sorted(run.account.once) == sorted(alone.account.once)
+        assert run.times == alone.times
+        assert set(run.reasons) <= {"waiting", ""}
+        in_time.add(run.reasons["waiting"])
+    # From one rest for each, to none at all; or, for one, once again after it was woken.
+    assert in_time >= {0, alone.reasons["waiting"]}
+
+
+def come(statements: Statements, do: Callable[[Continuation], None]) -> None:
+    with statements.set_aside():
+        do(Continuation.objects.exclude(job_path__endswith="Child").exclude(status__in=FINISHED).get())
+
+
 @pytest.mark.parametrize("fail", [time_out, lose_connection])
-@pytest.mark.parametrize("shape", [Steps, Sets, Transactions, Blocks, Insists, AtomicSteps, IsolatedLast, Fails])
+@pytest.mark.parametrize(
+    "shape", [Steps, Sets, Transactions, Blocks, Insists, AtomicSteps, IsolatedLast, Fails, *RESTING, FollowsUp]
+)
 @pytest.mark.parametrize("interval", [0], indirect=True)
 def test_a_statement_without_an_answer_changes_nothing(
     shape: type[Shape], fail: Callable[[], None], interval: float

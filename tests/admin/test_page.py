@@ -40,7 +40,7 @@ SAID = {
         "it goes on in step “load” at cursor 4",
     ],
     states.waiting_for_event: ["No, it rests", "It waits for event “approved”.", "To send event “approved”"],
-    states.waiting_with_time_out: ["It waits for event “approved” at most until"],
+    states.waiting_with_time_out: ["It waits for event “approved”; it gives up in"],
     states.sleeping: ["It sleeps and goes on in", "it goes on by itself once the time has come"],
     states.backing_off: ["It rests and goes on", "ConnectionError: no route"],
     states.waiting_for_children: ["0 of 2 children", "It waits for its children", "once its children have ended"],
