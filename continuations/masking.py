@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 from typing import TYPE_CHECKING, Any
 
 from .codec import TAG
@@ -12,10 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from .job import ContinuableJob
+    from .models import Continuation
 
 MASK = "••••••"
 # Shorter values would be found in texts that have nothing to do with them.
 SHORTEST_SECRET = 4
+
+# Columns of a continuation and of what belongs to it that hold values of the job's, and texts in which they may appear.
+VALUES = ("cursor_json", "result_json", "attributes_json", "payload_json", "cursor_before_json", "cursor_after_json")
+TEXTS = ("error_message", "error_traceback", "follow_up_error")
 
 
 def sensitive_names(job_class: type[ContinuableJob]) -> frozenset[str]:
@@ -89,6 +96,68 @@ def hide(text: str, secrets: Collection[str]) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
+
+
+def name_arguments(stored: Any, job_class: type[ContinuableJob] | None) -> list[tuple[str, Any]] | None:
+    """Plain arguments, as stored, with the names that `perform` gives them. None if they are not as they should be."""
+    args, kwargs = stored if isinstance(stored, list) and len(stored) == 2 else (None, None)
+    if not isinstance(args, list) or not isinstance(kwargs, dict) or TAG in kwargs:
+        return None
+    names, rest = _parameters(job_class)
+    named = [(names[index] if index < len(names) else rest, value) for index, value in enumerate(args)]
+    return [*named, *kwargs.items()]
+
+
+def conceal(row: Continuation, *records: Any) -> None:
+    """Mask what is sensitive on `row` and on records that belong to it, which are to be shown and never saved."""
+    names = names_known(row.job_path)
+    if names == frozenset():
+        return
+    secrets = _conceal_arguments(row, names)
+    for each in (row, *records):
+        for field in VALUES:
+            if (text := getattr(each, field, None)) is not None:
+                value = _plain(text)
+                secrets |= secrets_in(value, names or ())
+                setattr(each, field, _text(MASK if names is None else mask(value, names)))
+        for field in TEXTS:
+            if text := getattr(each, field, ""):
+                setattr(each, field, hide(text, secrets))
+
+
+def _conceal_arguments(row: Continuation, names: frozenset[str] | None) -> set[str]:
+    """Mask the arguments. Gives the secrets among them."""
+    stored = _plain(row.arguments_json)
+    named = None if names is None else name_arguments(stored, registered(row.job_path))
+    if names is None or named is None:
+        row.arguments_json = _text(MASK)
+        return set()
+    masked = [_masked(name, value, names) for name, value in named]
+    keys = list(stored[1])
+    count = len(stored[0])
+    row.arguments_json = _text([masked[:count], dict(zip(keys, masked[count:], strict=True))])
+    return secrets_in([{name: value} for name, value in named], names)
+
+
+def _parameters(job_class: type[ContinuableJob] | None) -> tuple[list[str], str]:
+    """Names of the positional parameters of `perform`, without `self`, and of the one that takes the rest."""
+    if job_class is None or not hasattr(job_class, "perform"):
+        return [], "?"
+    parameters = list(inspect.signature(job_class.perform).parameters.values())[1:]
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    rest = [each.name for each in parameters if each.kind == inspect.Parameter.VAR_POSITIONAL]
+    return [each.name for each in parameters if each.kind in kinds], rest[0] if rest else "?"
+
+
+def _plain(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _masked(key: Any, item: Any, names: Collection[str]) -> Any:

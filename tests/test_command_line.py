@@ -484,15 +484,25 @@ def test_a_page_of_what_never_ran_has_no_steps_and_no_executions() -> None:
     assert "EXECUTIONS" not in text
 
 
-def test_a_page_needs_no_job_class_and_no_readable_values() -> None:
+def test_a_page_needs_no_readable_values() -> None:
     row = failed()
     Continuation.objects.filter(pk=row.pk).update(
-        job_path="nowhere.Gone", arguments_json="{", result_json='{"$": "model", "v": ["shop.gone", 7, "x"]}'
+        arguments_json="{", result_json='{"$": "model", "v": ["shop.gone", 7, "x"]}'
     )
     found = facts(say("show", row.pk).out)
     assert found["arguments"] == '"{"'
     assert found["result"] == '{"$": "model", "v": ["shop.gone", 7, "x"]}'
     assert say("show", row.pk, "--json").document["arguments"] == "{"
+
+
+def test_a_page_needs_no_job_class_but_shows_no_values_then() -> None:
+    """Only the class says what is sensitive."""
+    row = failed()
+    Continuation.objects.filter(pk=row.pk).update(job_path="nowhere.Gone")
+    text = say("show", row.pk).out
+    assert text.splitlines()[0] == f"Gone {row.pk}"
+    assert facts(text)["arguments"] == facts(text)["attributes"] == '"••••••"'
+    assert "s3cret" not in text
 
 
 def test_paragraphs_of_a_page_fit_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from continuations import ContinuableJob, Step
-from continuations.masking import MASK, hide, mask, secrets_in, sensitive_names
+from continuations.masking import MASK, conceal, hide, mask, secrets_in, sensitive_names
 from continuations.testing import interrupt_during, run_enqueued
 
 TOKEN = frozenset({"token"})
@@ -89,3 +91,60 @@ def test_a_sensitive_part_of_a_cursor_is_in_no_log_line_and_in_no_field_of_one(
     assert interrupted.cursor == {"token": MASK, "page": 1}  # type: ignore[attr-defined]
     assert "'page': 1" in interrupted.message
     assert not any("hunter22" in str(vars(record)) for record in caplog.records)
+
+
+class Login(ContinuableJob):
+    sensitive = ("token",)
+    resume_errors_after_advancing = False
+
+    def perform(self, name: str, token: str, *tokens: str, **options: Any) -> None:
+        self.step("load", lambda step: step.set({"token": "hunter22", "page": 1}))
+        raise ValueError(f"no {token}")
+
+
+@pytest.mark.django_db
+def test_what_is_shown_can_be_concealed_where_it_was_read() -> None:
+    row = Login.enqueue("ana", "hunter22", "x", token2="visible", nested={"token": "hunter23"})
+    with pytest.raises(ValueError):
+        run_enqueued()
+    row.refresh_from_db()
+    step, execution = row.steps.get(), row.execution_records.get()
+    conceal(row, step, execution)
+    assert row.arguments == (("ana", MASK, "x"), {"token2": "visible", "nested": {"token": MASK}})
+    assert step.cursor == {"token": MASK, "page": 1}
+    assert row.error_message == execution.error_message == f"no {MASK}"
+    assert f"ValueError: no {MASK}" in row.error_traceback
+    for each in (row, step, execution):
+        assert "hunter2" not in str(vars(each))
+
+
+@pytest.mark.django_db
+def test_everything_is_concealed_where_nobody_knows_what_is_sensitive() -> None:
+    row = Login.enqueue("ana", "hunter22")
+    row.job_path = "nowhere.Gone"
+    conceal(row)
+    assert row.arguments_json == f'"{MASK}"'
+
+
+@pytest.mark.django_db
+def test_nothing_is_concealed_where_nothing_is_sensitive() -> None:
+    row = Open.enqueue("ana")
+    before = row.arguments_json
+    conceal(row)
+    assert row.arguments_json is before
+
+
+class Open(ContinuableJob):
+    def perform(self, name: str) -> None: ...
+
+
+@pytest.mark.django_db
+def test_the_command_line_masks_what_is_sensitive(capsys: pytest.CaptureFixture[str]) -> None:
+    row = Login.enqueue("ana", "hunter22")
+    with pytest.raises(ValueError):
+        run_enqueued()
+    for arguments in (["show", str(row.pk)], ["show", str(row.pk), "--json"]):
+        call_command("continuations", *arguments)
+        said = capsys.readouterr().out
+        assert MASK in said or json.dumps(MASK)[1:-1] in said
+        assert "hunter22" not in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext
 
 from .. import masking
-from ..codec import TAG
 from ..errors import JobClassError
 from ..loading import load_job_class
 from . import plain
@@ -92,19 +90,5 @@ class Values:
 
     def _named_arguments(self) -> list[tuple[str, Any]]:
         stored = plain.parse(self._row.arguments_json)
-        args, kwargs = stored if isinstance(stored, list) and len(stored) == 2 else (stored, None)
-        if not isinstance(args, list) or not isinstance(kwargs, dict) or TAG in kwargs:
-            return [(gettext("arguments"), stored)]
-        names, rest = _parameters(self.job_class)
-        named = [(names[index] if index < len(names) else rest, value) for index, value in enumerate(args)]
-        return [*named, *kwargs.items()]
-
-
-def _parameters(job_class: type[ContinuableJob] | None) -> tuple[list[str], str]:
-    """Names of the positional parameters of `perform`, without `self`, and of the one that takes the rest."""
-    if job_class is None or not hasattr(job_class, "perform"):
-        return [], "?"
-    parameters = list(inspect.signature(job_class.perform).parameters.values())[1:]
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    rest = [each.name for each in parameters if each.kind == inspect.Parameter.VAR_POSITIONAL]
-    return [each.name for each in parameters if each.kind in kinds], rest[0] if rest else "?"
+        named = masking.name_arguments(stored, self.job_class)
+        return [(gettext("arguments"), stored)] if named is None else named

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Count, Model, QuerySet
 
-from .. import presence
+from .. import masking, presence
 from ..conf import database
 from ..models import Continuation, Event, Execution, StepRecord
 from ..transitions import CLAIMABLE, OWNED
@@ -67,13 +67,15 @@ def read(pk: Any, limit: int) -> Dossier:
     owner = None
     if row.status in OWNED and row.owner is not None:
         owner = next((each for each in runs if each.pk == row.owner), None) or executions.filter(pk=row.owner).first()
+    sent = _part(Event.objects.using(alias).filter(continuation=pk).order_by("-sent_at", "-pk"), limit)
+    masking.conceal(row, *steps.rows, *runs, *sent.rows)
     return Dossier(
         row=row,
         needs_attention=everything().filter(pk=pk).needing_attention().exists(),
         steps=Part(steps.rows[::-1], steps.more),
         executions=Part(runs[:limit], len(runs) > limit),
         waits=_waits(row, runs),
-        events=_part(Event.objects.using(alias).filter(continuation=pk).order_by("-sent_at", "-pk"), limit),
+        events=sent,
         children=shown,
         children_by_status=_count(children) if shown.rows else {},
         parent=None if row.parent_id is None else everything().filter(pk=row.parent_id).first(),
