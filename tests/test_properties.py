@@ -1,8 +1,8 @@
 """Any program, disturbed anywhere, in any order: what must be true of a continuation at every moment, and at its end.
 
 A life delivers one continuation again and again. While an execution runs, and inside each of its statements, it
-is stopped, fails, dies, loses its answers, is asked to pause or to be cancelled, gets company by a duplicate, or is
-replaced and goes on as a zombie. In between come stale deliveries, recovery, and people.
+is stopped, fails, dies, loses its answers, is asked to pause or to be cancelled, or forced to, gets company by a
+duplicate, or is replaced and goes on as a zombie. In between come stale deliveries, recovery, events, and people.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from typing import Any
 
 import pytest
 from django.db import Error, OperationalError, connection, transaction
-from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from continuations import ContinuableJob, Step, Stop, attribute, attributes, discard_on, retry_on
+from continuations import ContinuableJob, Step, Stop, TransitionError, attribute, attributes, discard_on, retry_on
 from continuations.claim import Refusal
 from continuations.delivery import queue_named
 from continuations.execution import Outcome, execute
@@ -29,9 +28,10 @@ from continuations.models import Continuation, Execution
 from continuations.recovery import _Patient
 from continuations.sources import batches
 from continuations.testing import stopping_when
-from continuations.transitions import ARROWS, CLAIMABLE, FINISHED, OWNED, Status
+from continuations.transitions import ARROWS, FINISHED, OWNED, Status
 from tests.shapes import Bench, Death, lose_connection
 from tests.shop.models import Applied
+from tests.test_control import LEADS, make_old
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,7 +60,17 @@ class Runs(ContinuableJob):
         self.run_name = run
         return [self.line(f"{index} {kind}", kind, size) for index, (kind, size) in enumerate(program)]
 
+    def on_success(self, run: str, program: list[Line]) -> None:
+        Follow.enqueue("success")
+        Applied.objects.create(run=f"success {run}")
+
+    def on_failure(self, error: Exception, run: str, program: list[Line]) -> None:
+        Follow.enqueue("failure")
+        Applied.objects.create(run=f"failure {run}")
+
     def line(self, name: str, kind: str, size: int) -> Any:
+        if kind in RESTS:
+            return RESTS[kind](self, name)
         body = KINDS[kind]
         if kind in {"atomic", "plain"}:
             return self.step(name, lambda: body(self, size), atomic=kind == "atomic")
@@ -134,8 +144,18 @@ KINDS: dict[str, Callable[..., Any]] = {
     "collects": Runs.collects,
     "transactions": Runs.transactions,
 }
+# Those that wait: for an event, for one or for an hour, for an hour.
+RESTS: dict[str, Callable[[Runs, str], Any]] = {
+    "waits": lambda job, name: job.wait_for(name),
+    "expects": lambda job, name: job.wait_for(name, timeout=3600, default="nothing"),
+    "naps": lambda job, name: job.sleep(name, 3600),
+}
 # Those whose effects are in the database.
 ONCE = {"atomic", "blocks", "lists", "isolated", "transactions"}
+
+
+class Follow(ContinuableJob):
+    def perform(self, what: str) -> None: ...
 
 
 class WritesOften(Runs):
@@ -160,19 +180,31 @@ def effects_of(program: list[Line]) -> tuple[list[str], list[str]]:
     once: list[str] = []
     again: list[str] = []
     for index, (kind, size) in enumerate(program):
+        if kind in RESTS:
+            continue
         number = {"lists": 2 * size, "atomic": 1, "plain": 1}.get(kind, size)
         items = ["only"] if kind in {"atomic", "plain"} else list(range(number))
         (once if kind in ONCE else again).extend(f"{index} {kind}: {item}" for item in items)
     return once, again
 
 
-def result_of(program: list[Line]) -> list[Any]:
-    results: list[Any] = []
+def results_of(program: list[Line]) -> list[list[Any]]:
+    """What each line may give."""
+    results: list[list[Any]] = []
     count = 0
-    for kind, size in program:
+    for index, (kind, size) in enumerate(program):
         if kind in ONCE:
             count += {"lists": 2 * size, "atomic": 1}.get(kind, size)
-        results.append({"atomic": count, "collects": list(range(size))}.get(kind, size))
+        event = f"first {index} {kind}"
+        results.append(
+            {
+                "atomic": [count],
+                "collects": [list(range(size))],
+                "waits": [event],
+                "expects": [event, "nothing"],
+                "naps": [None],
+            }.get(kind, [size])
+        )
     return results
 
 
@@ -183,7 +215,8 @@ INTERRUPTIONS = {
     "own reason": "tea",
     "rest": Stop("throttled", wait=30),
 }
-AT_CHECKPOINTS = (*INTERRUPTIONS, "error", "unwanted", "death", "pause", "cancel", "take back", "duplicate", "zombie")
+ASKED = ("pause", "cancel", "take back", "force", "send")
+AT_CHECKPOINTS = (*INTERRUPTIONS, "error", "unwanted", "death", *ASKED, "duplicate", "zombie")
 IN_STATEMENTS = ("death", "no answer", "lost connection", "zombie")
 MOMENTS = ("before", "after", "commit")
 
@@ -198,7 +231,7 @@ NOTHING: Plan = ([], [])
 
 
 def program_by(draw: random.Random) -> list[Line]:
-    return [(draw.choice(sorted(KINDS)), draw.randint(0, 3)) for _ in range(draw.randint(2, 6))]
+    return [(draw.choice(sorted({**KINDS, **RESTS})), draw.randint(0, 3)) for _ in range(draw.randint(2, 6))]
 
 
 def plan_by(draw: random.Random) -> Plan:
@@ -211,7 +244,7 @@ def plan_by(draw: random.Random) -> Plan:
 
 def events_by(draw: random.Random) -> list[Any]:
     """A plan is an execution; a number is a delivery that many numbers too old; the rest are words."""
-    words = ["recover"] * 4 + ["go on"] * 4 + ["pause", "cancel", 1, 2]
+    words = ["recover"] * 4 + ["go on"] * 4 + ["send"] * 4 + ["pause", "cancel", "take back", "force", 1, 2]
     return [plan_by(draw) if draw.random() < 0.7 else draw.choice(words) for _ in range(draw.randint(3, 15))]
 
 
@@ -251,7 +284,7 @@ class Disturbance:
         if kind == "death":
             self.die()
         with self.stood_aside():
-            if kind in {"pause", "cancel", "take back"}:
+            if kind in ASKED:
                 self.life.ask(kind)
             elif kind == "duplicate":
                 self.life.duplicate(self.bench)
@@ -330,6 +363,7 @@ class Life:
         self.completed: dict[Any, tuple[Any, ...]] = {}
         self.counts = (0, 0, 0)
         self.end: tuple[Any, ...] | None = None
+        self.sent: set[str] = set()
         self.row = job.enqueue(self.run_name, program)
 
     def happen(self, event: Any) -> None:
@@ -343,7 +377,7 @@ class Life:
             self.recover()
         elif event == "go on" and status in {Status.PAUSED, Status.FAILED}:
             self.go_on()
-        elif event in {"pause", "cancel"}:
+        elif event in ASKED:
             self.ask(event)
 
     def deliver_a_stale_one(self, back: int) -> None:
@@ -383,30 +417,45 @@ class Life:
         assert self.snapshot() == before
 
     def ask(self, kind: str) -> None:
-        """As the verbs do: a request to an execution, a fact between executions."""
-        asked, done = {
-            "pause": ({Status.RUNNING: Status.PAUSING}, Status.PAUSED),
-            "cancel": ({Status.RUNNING: Status.CANCELLING, Status.PAUSING: Status.CANCELLING}, Status.CANCELLED),
-            "take back": ({Status.PAUSING: Status.RUNNING}, None),
-        }[kind]
+        """A person calls a verb, which does what the table says or is refused."""
         row = Continuation.objects.get(pk=self.row.pk)
-        status = Status(row.status)
-        changes: dict[str, Any] = {"status": asked.get(status)}
-        if done is not None and (status in CLAIMABLE or (status == Status.PAUSED and kind == "cancel")):
-            changes = {"status": done, "reason": done, "run_after": None}
-            if done == Status.CANCELLED:
-                changes |= {"finished_at": timezone.now(), "active_key": None}
-        if changes["status"] is not None:
-            Continuation.objects.filter(pk=row.pk).update(**changes)
-            self.observe()
+        if kind == "send":
+            self.send(row)
+        elif kind == "force":
+            self.force(row)
+        else:
+            verb = "resume" if kind == "take back" else kind
+            try:
+                getattr(row, verb)()
+            except TransitionError:
+                assert row.status not in LEADS[verb]
+            else:
+                assert row.status == LEADS[verb][Status(self.row.status)]
+        self.observe()
+
+    def send(self, row: Continuation) -> None:
+        """An event that a line will wait for, the last ones first, and another of its name, which comes too late."""
+        lines = [f"{index} {kind}" for index, (kind, _) in enumerate(self.program) if kind in {"waits", "expects"}]
+        name = next((name for name in reversed(lines) if name not in self.sent), None)
+        if name is None or row.status in FINISHED - {Status.FAILED}:
+            return
+        self.sent.add(name)
+        row.send(name, f"first {name}")
+        row.send(name, f"second {name}")
+
+    def force(self, row: Continuation) -> None:
+        """Take it from an execution that has not heeded a request."""
+        verb = {Status.PAUSING: "pause", Status.CANCELLING: "cancel"}.get(Status(row.status))
+        if verb is not None:
+            make_old(row)
+            getattr(row, verb)(force=True)
 
     def go_on(self) -> None:
         if self.row.status == Status.FAILED:
             self.end = None
             self.row.retry()
         else:
-            changes = {"status": Status.ENQUEUED, "delivery": self.row.delivery + 1, "counted_resumptions": 0}
-            Continuation.objects.filter(pk=self.row.pk).update(**changes)
+            self.row.resume()
         self.observe()
 
     def happened(self, what: str) -> None:
@@ -448,14 +497,14 @@ class Life:
         assert [step.position for step in steps] == list(range(len(steps)))
         names = [f"{index} {kind}" for index, (kind, _) in enumerate(self.program)]
         assert [step.name for step in steps] == names[: len(steps)]
-        assert all(step.status == "completed" for step in steps[:-1]), self.trouble
+        assert all(step.status != "running" for step in steps[:-1]), self.trouble
 
     def numbers_only_grow_and_completed_steps_stay_as_they_are(self) -> None:
         """O1, C5"""
         for step in self.row.steps.all():
             assert step.sequence >= self.sequences.get(step.pk, 0)
             self.sequences[step.pk] = step.sequence
-            if step.status == "completed":
+            if step.status != "running":
                 facts = (step.cursor_json, step.result_json, step.attributes_json, step.processed, step.finished_at)
                 assert self.completed.setdefault(step.pk, facts) == facts
         counts = (self.row.executions, self.row.resumptions, self.row.delivery)
@@ -500,6 +549,8 @@ class Life:
                 self.go_on()
             if self.row.status in FINISHED:
                 return
+            if self.row.is_told_only:
+                self.row.send(self.row.waiting_for, f"first {self.row.waiting_for}")
             self.execute(NOTHING)
             self.check()
         raise AssertionError(self.row.status, self.trouble)
@@ -509,9 +560,16 @@ class Life:
         once, again = effects_of(self.program)
         times = Counter(did.pop(self.run_name))
         assert set(times) <= set(again)
+        for word, status in (("success", Status.SUCCEEDED), ("failure", Status.FAILED)):
+            # F1: once for each end, in its transaction.
+            number = self.history.count(status)
+            assert Applied.objects.filter(run=f"{word} {self.run_name}").count() == number, self.trouble
+            assert self.row.children.filter(arguments_json__contains=word).count() == number, self.trouble
+        assert self.row.follow_up_failed_at is None
         if self.row.status != Status.SUCCEEDED:
             return
-        assert self.row.result == result_of(self.program), self.trouble
+        for result, possible in zip(self.row.result, results_of(self.program), strict=True):
+            assert result in possible, self.trouble
         assert self.ledger() == once
         assert set(times) == set(again), self.trouble
         if self.job.checkpoint_interval == 0:
@@ -521,7 +579,7 @@ class Life:
 
 def may_repeat(what: str) -> bool:
     """A crash, a zombie or a lost answer may cost the item in hand. An interruption may not."""
-    return what.split(" ")[0] not in {*INTERRUPTIONS, "own", "pause", "cancel", "take", "duplicate"}
+    return what.split(" ")[0] not in {*INTERRUPTIONS, "own", "pause", "cancel", "take", "send", "duplicate"}
 
 
 @given(st.randoms(use_true_random=True))
@@ -529,7 +587,7 @@ def may_repeat(what: str) -> bool:
 def test_whatever_happens_nothing_is_lost_and_nothing_in_a_block_is_done_twice(
     caplog: pytest.LogCaptureFixture, draw: random.Random
 ) -> None:
-    """C5, C6, O1, O2, O5, S1, S2"""
+    """C5, C6, F1, F2, O1, O2, O5, S1, S2"""
     caplog.set_level(logging.CRITICAL, logger="continuations")
     life = Life(draw.choice([Runs, WritesOften, HasPolicies, Rests]), program_by(draw))
     for event in events_by(draw):
