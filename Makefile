@@ -2,6 +2,7 @@
 # make test   all tests on SQLite and an embedded Valkey
 # make chaos  real workers under a rain of faults, and a count of what was lost and repeated
 # make bench  ours measured beside plain RQ, absurd, dbos and bare loops, in a quarter of an hour
+# make million  the admin's list at a million rows, with DATABASE_URL of a PostgreSQL
 # make lint   style, types, migrations, checks
 # make docs   the documentation, into docs/_build/html; a warning is an error
 # make clean  remove what these made
@@ -16,7 +17,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test chaos bench lint docs clean
+.PHONY: demo test chaos bench million lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python manage.py demo $(ARGS)
@@ -29,6 +30,9 @@ chaos: $(VENV)/.chaos
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+million: $(VENV)/.chaos
+	$(BIN)/python -m tests.admin.million $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

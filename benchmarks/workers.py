@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import tempfile
 import time
@@ -62,6 +63,13 @@ def until_finished(queue: Queue, enqueue: Callable[[], str]) -> float:
             raise AssertionError(f"{job} is {job.get_status()} after a minute")
         time.sleep(0.0005)
     return (time.perf_counter() - began) * 1e3
+
+
+def seconds_until_last(queue: Queue, ids: list[str], began: dt.datetime) -> float:
+    """From `began` to the end of the last of these RQ jobs; what a worker does after that is not their work."""
+    found = Job.fetch_many(ids, connection=queue.connection)
+    assert all(job is not None and job.get_status(refresh=False) == JobStatus.FINISHED for job in found)
+    return max((job.ended_at - began).total_seconds() for job in found if job is not None and job.ended_at is not None)
 
 
 def parent_of(pid: int) -> int:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+import contextvars
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import AsyncToSync, async_to_sync, sync_to_async
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# Holds signals back, calls what it is given when it does, and gives what lets them through.
+Defer = Callable[[Callable[[], object]], AbstractContextManager[Callable[[], None]]]
 
 
 def in_event_loop() -> bool:
@@ -22,23 +28,29 @@ def in_event_loop() -> bool:
     return True
 
 
-def run(coroutine: Coroutine[Any, Any, R]) -> R:
+def run(coroutine: Coroutine[Any, Any, R], defer: Defer | None = None) -> R:
     """Run a coroutine to its end in a loop of its own, in a thread of its own, and return its result.
 
     This thread, which has the database connection, serves what it calls by `sync_to_async` meanwhile. What a signal
-    raises here (RQ's time-out, a shutdown, Ctrl-C) cancels the coroutine, and comes out once that has ended: nothing
-    of it goes on behind the job's back. One that ends in a cancellation of its own raises
+    raises here (RQ's time-out, a shutdown, Ctrl-C) cancels the coroutine where it awaits, and comes out once that has
+    ended: nothing of it goes on behind the job's back. `defer` keeps signals from raising in the machinery between the
+    two threads, where it would be lost. A coroutine that ends in a cancellation of its own raises
     `concurrent.futures.CancelledError`, an `Exception` like any other.
     """
     running = _Running(coroutine)
     try:
-        result: R = async_to_sync(running.main)()
-        return result
+        with (defer or _never)(running.on_held) as running.let_through:
+            result: R = async_to_sync(running.main)()
     except asyncio.CancelledError as error:
+        if running.raised is not None:
+            raise running.raised from None
         raise CancelledError("the coroutine was cancelled, or awaited something that was") from error
     except BaseException:
         running.end()
         raise
+    if running.raised is not None:
+        raise running.raised
+    return result
 
 
 async def call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -53,33 +65,68 @@ async def call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R
         raise
 
 
+@contextlib.contextmanager
+def _never(_: Callable[[], object]) -> Iterator[Callable[[], None]]:
+    yield lambda: None
+
+
 class _Running:
     """A coroutine on its way, as the thread sees it that waits for it."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
-        self._cancel: Callable[[], object] | None = None
+        # Lets through in the thread that waits what signals were held back.
+        self.let_through: Callable[[], None] = lambda: None
+        # What that raised.
+        self.raised: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._context = contextvars.Context()
+        # What serves the calls that come back to the thread that waits.
         self._executor: Any = None
         self._ended: Future[None] = Future()
+        self._has_held = False
+        self._letting_through: set[asyncio.Task[None]] = set()
 
     async def main(self) -> Any:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        # What serves the calls that come back to the thread that waits.
+        self._task, self._context = asyncio.current_task(), contextvars.copy_context()
         self._executor = getattr(AsyncToSync.executors, "current", None)
-        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        self._loop = asyncio.get_running_loop()
+        if self._has_held:
+            self._begin_letting_through()
         try:
             return await self._coroutine
         finally:
             self._ended.set_result(None)
 
+    def on_held(self) -> None:
+        """Called by a handler in the thread that waits, in the middle of anything."""
+        self._has_held = True
+        if self._loop is not None:
+            # The loop may have ended just now, and the hold is about to.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._begin_letting_through, context=self._context)
+
     def end(self) -> None:
         """Let it end, if it has not."""
-        if self._cancel is None:
+        if self._loop is None or self._task is None:
             self._coroutine.close()
         elif not self._ended.done():
-            self._cancel()
+            self._loop.call_soon_threadsafe(self._task.cancel)
             if self._executor is not None:
                 # It may have to roll back, in this thread.
                 self._executor.run_until_future(self._ended)
             self._ended.result()
+
+    def _begin_letting_through(self) -> None:
+        task = asyncio.ensure_future(self._let_through())
+        self._letting_through.add(task)
+        task.add_done_callback(self._letting_through.discard)
+
+    async def _let_through(self) -> None:
+        try:
+            await sync_to_async(self.let_through)()
+        except BaseException as error:  # noqa: BLE001 - it comes out of `run`
+            self.raised = self.raised or error
+            if self._task is not None:
+                self._task.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -160,18 +161,21 @@ class _Running:
         """Write the outcome, again if the database was away or chose another victim; it knows its own success."""
         step = self.progress.step
         sequence, unsaved = (0, False) if step is None else (step.record.sequence, step.unsaved)
-        for seconds in PAUSES:
+        tries = 0
+        while True:
             try:
-                return self._end(ending)
+                return self._end(ending, last_try=tries >= len(PAUSES))
             except TROUBLE as error:
                 if step is not None:
                     # What the transaction wrote is not there, or will be recognised as ours.
                     step.record.sequence, step.unsaved = sequence, unsaved
+                away = is_away(connections[self.alias]) and not reconnect(self.alias)
+                if tries >= len(PAUSES) and not (away and self.place.sits_out_outages):
+                    raise
                 log.warning(self.continuation, f"its outcome could not be written ({error}); trying again")
-                if is_away(connections[self.alias]):
-                    reconnect(self.alias)
-                self.place.wait(seconds)
-        return self._end(ending, last_try=True)
+                # Even when told to stop: so much time there is.
+                time.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+                tries += 1
 
     def _end(self, ending: Ending, *, last_try: bool = False) -> Outcome:
         """Decide and write the outcome in one transaction, under the row's lock."""
@@ -340,7 +344,8 @@ class _Running:
         self.execution.cursor_after_json = None if record is None else record.cursor_json
         for name, value in _error_fields(decision.error).items():
             setattr(self.execution, name, value)
-        self.execution.save(using=self.alias, force_update=True)
+        changed = ("finished_at", "outcome", "reason", "step", "cursor_after_json", *_error_fields(decision.error))
+        self.execution.save(using=self.alias, update_fields=changed)
         if outcome.moved_on and not row.is_told_only:
             deliver(row)
         return outcome

@@ -39,12 +39,16 @@ def onward(
     assert job_class is not None
     queue_name = job_class.resume_queue_name or row.queue_name
     run_after = now + dt.timedelta(seconds=wait) if wait else None
-    changes: dict[str, Any] = {"run_after": run_after, "check_after": upkeep.after_push(run_after)}
+    changes: dict[str, Any] = {
+        "run_after": run_after,
+        "check_after": upkeep.after_push(run_after),
+        "enqueued_at": now,
+    }
     if rest is not None and not rest.in_place:
         changes |= {"waiting_for": rest.name, "check_after": rest.check_after(run_after)}
     elif queue_name == row.queue_name and _stays(row, decision, place):
         return Onward(changes, wait=wait, at_front=decision.reason in FRONT_REASONS)
-    changes |= {"delivery": row.delivery + 1, "queue_name": queue_name, "enqueued_at": now}
+    changes |= {"delivery": row.delivery + 1, "queue_name": queue_name}
     return Onward(changes, moved_on=True)
 
 

@@ -86,7 +86,8 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
         now = timezone.now()
         executions = Execution.objects.using(self.db).filter(pk=OuterRef("owner"), started_at__lt=now - SILENCE)
         beats = StepRecord.objects.using(self.db).filter(continuation=OuterRef("pk"), heartbeat_at__gte=now - SILENCE)
-        return Q(Exists(executions), ~Exists(beats), status__in=OWNED)
+        # In this order: MySQL looks for the steps of a row only if the row is owned.
+        return Q(status__in=OWNED) & Q(Exists(executions)) & ~Q(Exists(beats))
 
     def pause(self, *, by: str = "", reason: str = "", force: bool = False, limit: int = LIMIT) -> Changed:
         """`pause()` for each, in a transaction of its own, oldest first."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from . import codec, coroutines
+from . import codec
 from .errors import CheckpointError, InvalidStepError, WaitTimeout
 from .missing import MISSING
 from .outages import insistently
@@ -294,22 +294,14 @@ def _caller(name: str, body: Any) -> Callable[[Step], Any]:
     try:
         parameters = inspect.signature(body).parameters.values()
     except (TypeError, ValueError):
-        return lambda step: _ended(step, body())
+        return lambda step: step.ended(body())
     required = [each for each in parameters if each.default is each.empty and each.kind not in _VARIADIC]
     if not required:
-        return lambda step: _ended(step, body())
+        return lambda step: step.ended(body())
     if len(required) == 1 and required[0].kind in _POSITIONAL:
-        return lambda step: _ended(step, body(step))
+        return lambda step: step.ended(body(step))
     names = ", ".join(each.name for each in required)
     raise TypeError(f"step {name!r}: a step takes no required parameter, or one that gets the step; it has: {names}")
-
-
-def _ended(step: Step, result: Any) -> Any:
-    """The result of a body, which is still to be run if that is a coroutine function."""
-    if not inspect.iscoroutine(result):
-        return result
-    step.is_coroutine = True
-    return coroutines.run(result)
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

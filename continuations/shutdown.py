@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -33,6 +33,7 @@ class Signals:
         self._previous: dict[int, Any] = {}
         self._pending: list[int] = []
         self._hold = _Hold(self)
+        self._on_held: Callable[[], object] | None = None
 
     def __enter__(self) -> Self:
         # Python allows handlers in the main thread only; elsewhere the worker's hash in Redis has to do.
@@ -52,6 +53,16 @@ class Signals:
         """Let nothing raise inside. Handlers that were due run when the outermost hold closes."""
         return self._hold
 
+    @contextlib.contextmanager
+    def defer(self, on_held: Callable[[], object]) -> Iterator[Callable[[], None]]:
+        """A hold that says when it has held something back. What it gives lets that through, where it may raise."""
+        outer, self._on_held = self._on_held, on_held
+        try:
+            with self.hold():
+                yield self._let_through
+        finally:
+            self._on_held = outer
+
     def disarm(self) -> None:
         """End RQ's death penalty: what follows is bookkeeping, not the job."""
         if _ALARM in self._previous:
@@ -60,7 +71,11 @@ class Signals:
 
     def release(self) -> None:
         """Run what was due, unless something is held still."""
-        while self._pending and not self._hold.depth:
+        if not self._hold.depth:
+            self._let_through()
+
+    def _let_through(self) -> None:
+        while self._pending:
             self._pass_on(self._pending.pop(0), None)
 
     def _wrap(self, signum: int | None) -> None:
@@ -78,6 +93,8 @@ class Signals:
             self._on_stop()
         if self._hold.depth:
             self._pending.append(signum)
+            if self._on_held is not None:
+                self._on_held()
         else:
             self._pass_on(signum, frame)
 

@@ -23,11 +23,11 @@ enqueued = Signal()
 # `execution`: the Execution. A worker has claimed it.
 execution_started = Signal()
 # `step`: its name. `cursor`: where it begins. `resumed`: whether an earlier execution began it.
-step_started = Signal()
+step_started = Signal(use_caching=True)
 # `step`, `cursor`.
-step_completed = Signal()
+step_completed = Signal(use_caching=True)
 # `step`: it was completed by an earlier execution.
-step_skipped = Signal()
+step_skipped = Signal(use_caching=True)
 # `execution`, `reason`, `step`, `cursor` (None outside steps), `error` (or None), `wait`: seconds before it goes on.
 # The execution has ended and the continuation has not: it goes back to its queue, rests, or is paused.
 interrupted = Signal()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -143,6 +144,13 @@ class Step:
         `async for`. Each turn is a checkpoint.
         """
         return Rows(self, as_source(source))
+
+    def ended(self, result: Any) -> Any:
+        """The result of the body that gave `result`: if that is a coroutine, its own, once it has been run."""
+        if not inspect.iscoroutine(result):
+            return result
+        self.is_coroutine = True
+        return coroutines.run(result, self._stopping.workplace.defer)
 
     def encoded_cursor(self) -> str | None:
         """The cursor as text."""

@@ -78,6 +78,9 @@ class Workplace(Protocol):
     def hold(self) -> AbstractContextManager[None]:
         """Keep signals from raising inside."""
 
+    def defer(self, on_held: Callable[[], object]) -> AbstractContextManager[Callable[[], None]]:
+        """The same, telling when something was held back; what this gives lets that through, where it may raise."""
+
 
 class Stopping:
     """The question `stopping()`, for one execution.
@@ -97,7 +100,7 @@ class Stopping:
         self.left: Interrupt | None = None
         self._job = job
         self._progress = progress
-        self._workplace = workplace
+        self.workplace = workplace
         self._interval = interval
         self._next_beat = 0.0
         self._next_question = 0.0
@@ -144,7 +147,7 @@ class Stopping:
         now = time.monotonic()
         self._measure(now)
         if self._progress.blocks.open_alias() is not None:
-            with self._workplace.hold():
+            with self.workplace.hold():
                 ours = self._progress.write_inside_block()
             if not ours:
                 # The one reason to leave inside a transaction: it rolls back what a successor does.
@@ -154,12 +157,12 @@ class Stopping:
         on_beat = boundary or now >= self._next_beat or self._progress.first_movement_waits
         if on_beat:
             self._next_beat = now + self._interval
-            with self._workplace.hold():
+            with self.workplace.hold():
                 status = self._progress.beat()
                 self._note(REQUESTS.get(status or ""))
                 if now >= self._next_question:
                     self._next_question = now + ASK_PAUSE
-                    self._note(self._workplace.ask())
+                    self._note(self.workplace.ask())
             if status is None:
                 return Stop("superseded")
         stop = self._reason(now, on_beat=on_beat)

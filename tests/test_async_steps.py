@@ -6,8 +6,8 @@ import asyncio
 import concurrent.futures
 import contextlib
 import functools
-import os
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -726,14 +726,18 @@ def test_tasks_of_a_coroutine_share_its_transaction() -> None:
 
 @pytest.fixture
 def _alarm() -> Iterator[None]:
-    """SIGUSR1 raises in the job's thread, as RQ's death penalty does."""
+    """SIGALRM raises, as RQ's death penalty does."""
 
     def penalise(*_: Any) -> None:
         raise JobTimeoutException("time is up")
 
-    before = signal.signal(signal.SIGUSR1, penalise)
+    before = signal.signal(signal.SIGALRM, penalise)
     yield
-    signal.signal(signal.SIGUSR1, before)
+    signal.signal(signal.SIGALRM, before)
+
+
+def ring() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
 
 
 class TimesOut(ContinuableJob):
@@ -743,7 +747,7 @@ class TimesOut(ContinuableJob):
     async def asleep(self, step: Step) -> None:
         await self.advance(step)
         try:
-            os.kill(os.getpid(), signal.SIGUSR1)
+            ring()
             await asyncio.sleep(60)
             did.append("went on")
         finally:
@@ -753,18 +757,19 @@ class TimesOut(ContinuableJob):
         await self.advance(step)
         async with step.atomic():
             await Applied.objects.acreate(item="x")
-            os.kill(os.getpid(), signal.SIGUSR1)
+            ring()
             await asyncio.sleep(60)
         did.append("went on")
 
     async def in_query(self, step: Step) -> None:
         await self.advance(step)
-        await sync_to_async(os.kill)(os.getpid(), signal.SIGUSR1)
+        await sync_to_async(ring)()
+        await asyncio.sleep(60)
         did.append("went on")
 
     async def in_task(self, step: Step) -> None:
         await self.advance(step)
-        await asyncio.gather(asyncio.sleep(60), sync_to_async(os.kill)(os.getpid(), signal.SIGUSR1))
+        await asyncio.gather(asyncio.sleep(60), sync_to_async(ring)())
         did.append("went on")
 
     async def advance(self, step: Step) -> None:
@@ -778,9 +783,7 @@ class TimesOut(ContinuableJob):
 )
 def test_the_death_penalty_ends_a_coroutine_before_it_interrupts_the_job(way: str, expected: list[str]) -> None:
     """E6: it would go on in its thread, behind the back of the execution that follows."""
-    continuation = TimesOut.enqueue(way)
-    run_enqueued()
-    continuation.refresh_from_db()
+    continuation = TimesOut.perform_now(way)
     assert (continuation.status, continuation.reason) == ("interrupted", "timeout")
     assert did == expected
     assert applied() == []

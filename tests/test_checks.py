@@ -178,7 +178,7 @@ class Half:
     ("path", "problem"),
     [
         ("continuations.delivery.RQDeliverer", 'does not define a "RQDeliverer"'),
-        ("tests.test_checks.Half", "has no method replace, push_anchor, forget, wakes_up"),
+        ("tests.test_checks.Half", "has no method push_many, replace, push_anchor, forget, wakes_up"),
     ],
 )
 def test_a_delivery_that_cannot_be_used_is_an_error(settings: Any, path: str, problem: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from continuations.coroutines import call, in_event_loop, run
+from continuations.shutdown import Signals
 
 # What happened, in order.
 did: list[Any] = []
@@ -112,26 +114,32 @@ def test_a_cancelled_call_tells_the_error_of_what_it_called() -> None:
     run(body())
 
 
+# --- signals
+
+
 class Alarm(BaseException):
     """What a signal raises."""
 
 
 @pytest.fixture
-def _alarm() -> Any:
-    def ring(*_: Any) -> None:
+def signals() -> Iterator[Signals]:
+    """As an execution has them. SIGALRM raises, and SIGTERM says what it would do."""
+
+    def raises(*_: Any) -> None:
         raise Alarm
 
-    before = signal.signal(signal.SIGUSR1, ring)
-    yield
-    signal.signal(signal.SIGUSR1, before)
+    before = signal.signal(signal.SIGALRM, raises), signal.signal(signal.SIGTERM, lambda *_: did.append("told"))
+    with Signals(lambda: did.append("noted")) as signals:
+        yield signals
+    signal.signal(signal.SIGALRM, before[0])
+    signal.signal(signal.SIGTERM, before[1])
 
 
-def ring() -> None:
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+def ring(signum: int = signal.SIGALRM) -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signum)
 
 
-@pytest.mark.usefixtures("_alarm")
-def test_what_a_signal_raises_comes_out_once_the_coroutine_has_cleaned_up() -> None:
+def test_what_a_signal_raises_comes_out_once_the_coroutine_has_cleaned_up(signals: Signals) -> None:
     async def body() -> None:
         try:
             ring()
@@ -140,45 +148,94 @@ def test_what_a_signal_raises_comes_out_once_the_coroutine_has_cleaned_up() -> N
             await sync_to_async(did.append)("cleaned up here")
 
     with pytest.raises(Alarm):
-        run(body())
+        run(body(), signals.defer)
     assert did == ["cleaned up here"]
 
 
-@pytest.mark.usefixtures("_alarm")
-def test_what_a_signal_raises_in_a_call_comes_out_of_the_call() -> None:
+def test_what_a_signal_raises_is_not_lost_between_the_two_threads(signals: Signals) -> None:
+    """Raised in the middle of a future's bookkeeping, it would be logged there, and the loop would never wake up."""
+    for turn in range(300):
+
+        async def body(turn: int = turn) -> None:
+            for _ in range(turn % 7):
+                await call(int)
+            ring()
+            for _ in range(10):
+                await call(int)
+            await asyncio.sleep(60)
+
+        with pytest.raises(Alarm):
+            run(body(), signals.defer)
+
+
+def test_a_signal_that_raises_nothing_leaves_the_coroutine_alone(signals: Signals) -> None:
+    async def body() -> str:
+        ring(signal.SIGTERM)
+        while "told" not in did:
+            await asyncio.sleep(0.001)
+        return "done"
+
+    assert run(body(), signals.defer) == "done"
+    assert did == ["noted", "told"]
+
+
+def test_what_a_signal_raises_waits_for_the_call_that_is_under_way(signals: Signals) -> None:
+    """It may be in the middle of our own books."""
+
+    def under_way() -> None:
+        ring()
+        did.append("done")
+
     async def body() -> None:
-        try:
-            await call(ring)
-        finally:
-            did.append("cleaned up")
+        await call(under_way)
+        await asyncio.sleep(60)
 
     with pytest.raises(Alarm):
-        run(body())
-    assert did == ["cleaned up"]
+        run(body(), signals.defer)
+    assert did == ["done"]
 
 
-@pytest.mark.usefixtures("_alarm")
-def test_what_a_signal_raises_comes_out_of_a_coroutine_inside_a_call() -> None:
-    async def inner() -> None:
-        try:
+def test_what_a_signal_raises_comes_out_also_if_the_coroutine_ends_first(signals: Signals) -> None:
+    async def body() -> None:
+        ring()
+
+    with pytest.raises(Alarm):
+        run(body(), signals.defer)
+
+
+def test_what_a_signal_raises_before_the_coroutine_begins_is_not_forgotten(signals: Signals) -> None:
+    @contextlib.contextmanager
+    def defer(on_held: Callable[[], object]) -> Iterator[Callable[[], None]]:
+        with signals.defer(on_held) as let_through:
             ring()
-            await asyncio.sleep(60)
-        finally:
-            did.append("inner")
+            yield let_through
+
+    async def body() -> None:
+        await asyncio.sleep(60)
+
+    with pytest.raises(Alarm):
+        run(body(), defer)
+
+
+def test_what_a_signal_raises_comes_out_of_a_coroutine_inside_a_call(signals: Signals) -> None:
+    async def inner() -> None:
+        ring()
+        await asyncio.sleep(0)
+        did.append("inner")
 
     async def outer() -> None:
         try:
             await call(lambda: run(inner()))
+            await asyncio.sleep(60)
         finally:
             did.append("outer")
 
     with pytest.raises(Alarm):
-        run(outer())
+        run(outer(), signals.defer)
     assert did == ["inner", "outer"]
 
 
-@pytest.mark.usefixtures("_alarm")
-def test_a_coroutine_that_goes_on_after_it_was_cancelled_is_waited_for() -> None:
+def test_a_coroutine_that_goes_on_after_it_was_cancelled_is_waited_for(signals: Signals) -> None:
     async def body() -> None:
         try:
             ring()
@@ -187,8 +244,37 @@ def test_a_coroutine_that_goes_on_after_it_was_cancelled_is_waited_for() -> None
             await call(did.append, "went on")
 
     with pytest.raises(Alarm):
-        run(body())
+        run(body(), signals.defer)
     assert did == ["went on"]
+
+
+def test_signals_raise_as_before_once_the_coroutine_has_ended(signals: Signals) -> None:
+    async def body() -> None: ...
+
+    run(body(), signals.defer)
+
+    with pytest.raises(Alarm):
+        ring()
+
+
+def test_a_signal_that_nobody_holds_back_ends_the_coroutine_too(signals: Signals) -> None:
+    """A handler of the user's own."""
+
+    async def body() -> None:
+        try:
+            # The thread that waits has begun to.
+            await asyncio.sleep(0.2)
+            ring()
+            await asyncio.sleep(60)
+        finally:
+            did.append("cleaned up")
+
+    with pytest.raises(Alarm):
+        run(body())
+    assert did == ["cleaned up"]
+
+
+# --- ends
 
 
 def test_a_cancellation_of_its_own_is_an_error_like_any_other() -> None:

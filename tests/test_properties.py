@@ -388,7 +388,9 @@ class Life:
 
     def recover(self) -> None:
         owner = Execution.objects.get(pk=self.row.owner)
-        assert _Patient(self.row, queue_named("default"), {})._take_over(owner, "it died", dry_run=False)
+        assert _Patient(self.row, queue_named("default"), {owner.pk: owner}, {})._take_over(
+            owner, "it died", dry_run=False
+        )
         self.observe()
 
     def execute(self, plan: Plan) -> Outcome | None:

@@ -150,6 +150,7 @@ def _session(pid: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    tutorial = Tutorial(sys.argv[1], Path(sys.argv[2]))
+    # Not resolved: the interpreter of a virtual environment is a link.
+    tutorial = Tutorial(os.path.abspath(sys.argv[1]), Path(sys.argv[2]).absolute())
     tutorial.follow()
     print(tutorial.log())

@@ -99,8 +99,11 @@ class BulkMixin(PermissionsMixin):
             return self._ask(request, rows, verb, form)
         data = form.cleaned_data
         # Those that it cannot be called for must not use up the limit.
-        chosen = rows.filter(status__in=verb.starts_from(data))
-        changed = verb.call(chosen, data, request.user.get_username())
+        ready = rows.filter(status__in=verb.starts_from(data)).order_by("created_at", "pk")
+        found = list(ready.only("job_path", "queue_name", "key", "status", "created_at")[: LIMIT + 1])
+        allowed = [row.pk for row in found[:LIMIT] if self.may(request, verb, row)]
+        changed: Changed = verb.call(rows.filter(pk__in=allowed), data, request.user.get_username())
+        changed.more = len(found) > LIMIT
         if changed.changed:
             user: Any = request.user
             LogEntry.objects.log_actions(
@@ -109,7 +112,7 @@ class BulkMixin(PermissionsMixin):
                 action_flag=CHANGE,
                 change_message=verb.history(data),
             )
-        self._report(request, changed)
+        self._report(request, changed, forbidden=len(found[:LIMIT]) - len(allowed))
         return None
 
     def _ask(self, request: HttpRequest, rows: ContinuationQuerySet, verb: Verb, form: Form) -> HttpResponse:
@@ -140,7 +143,7 @@ class BulkMixin(PermissionsMixin):
         }
         return TemplateResponse(request, "admin/continuations/continuation/verb_for_many.html", context)
 
-    def _report(self, request: HttpRequest, changed: Changed) -> None:
+    def _report(self, request: HttpRequest, changed: Changed, *, forbidden: int) -> None:
         labels = dict(Status.choices)
         for status, count in Counter(row.status for row in changed.changed).items():
             text = ngettext("%(count)s is now %(state)s.", "%(count)s are now %(state)s.", count)
@@ -151,10 +154,13 @@ class BulkMixin(PermissionsMixin):
             text = ngettext("%s was left as it is:", "%s were left as they are:", count) % words.grouped(count)
             reasons = " ".join(str(error) for _, error in changed.refused[:REFUSALS])
             self.message_user(request, f"{text} {reasons}", messages.WARNING)
+        if forbidden:
+            text = ngettext("You may not do that to %s of them.", "You may not do that to %s of them.", forbidden)
+            self.message_user(request, text % words.grouped(forbidden), messages.WARNING)
         if changed.more:
             text = gettext("There are more than %s. Do it again for the rest.") % words.grouped(LIMIT)
             self.message_user(request, text, messages.WARNING)
-        if not changed.changed and not changed.refused:
+        if not changed.changed and not changed.refused and not forbidden:
             self.message_user(
                 request, gettext("Nothing was changed: none of them is in a state for it."), messages.WARNING
             )

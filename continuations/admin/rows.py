@@ -104,33 +104,16 @@ class Row:
         return format_html('{} <span class="continuations-quiet">{}</span>', shown, note) if note else shown
 
     def step(self) -> SafeString | str:
-        """The number and name of the step."""
+        """The number and name of the step, and how far it has come."""
         if not self._step:
             return ""
         number = self._step["position"] + 1
         if self.continuation.status == Status.SUCCEEDED:
             return words.steps_done(number)
         name = format_html('<span class="continuations-name">{}</span>', self._step["name"])
-        return format_html("{} {}", pgettext("number of a step", "%d:") % number, name)
-
-    def progress(self) -> SafeString | str:
-        """A bar where it is known how much there is, and the counts."""
-        if not self._step or self.continuation.status == Status.SUCCEEDED:
-            return ""
-        progress = Progress(self._step["processed"], self._step["total"], self._step["busy"])
-        facts = [progress.counted]
-        if self._step["status"] == StepRecord.Status.RUNNING:
-            facts += [progress.rate, progress.left if self.continuation.status == Status.RUNNING else ""]
-        text = " · ".join(filter(None, facts))
-        if progress.fraction is None:
-            return text
-        label = gettext("Progress of %s") % self._step["name"]
-        return format_html(
-            '{} {} <span class="continuations-quiet">{}</span>',
-            bar(progress.fraction, label),
-            words.percent(progress.fraction),
-            text,
-        )
+        progress = self._progress()
+        line = format_html("{} {}", pgettext("number of a step", "%d:") % number, name)
+        return format_html('{} <span class="continuations-line">{}</span>', line, progress) if progress else line
 
     def started(self) -> SafeString | str:
         """When it first ran, or since when it has waited for that."""
@@ -164,6 +147,23 @@ class Row:
         """Every cell that may change, by name."""
         return {name: str(cell(self)) for name, cell in CELLS.items()}
 
+    def _progress(self) -> SafeString | str:
+        """A bar where it is known how much there is, and the counts."""
+        progress = Progress(self._step["processed"], self._step["total"], self._step["busy"])
+        facts = [progress.counted]
+        if self._step["status"] == StepRecord.Status.RUNNING:
+            facts += [progress.rate, progress.left if self.continuation.status == Status.RUNNING else ""]
+        text = " · ".join(filter(None, facts))
+        if progress.fraction is None:
+            return text
+        label = gettext("Progress of %s") % self._step["name"]
+        return format_html(
+            '{} {} <span class="continuations-quiet">{}</span>',
+            bar(progress.fraction, label),
+            words.percent(progress.fraction),
+            text,
+        )
+
     def _note(self) -> SafeString | str:
         row = self.continuation
         if self.is_stalled or row.status in FINISHED - {Status.CANCELLED}:
@@ -180,7 +180,6 @@ class Row:
 CELLS: dict[str, Callable[[Row], SafeString | str]] = {
     "state": Row.state,
     "step": Row.step,
-    "progress": Row.progress,
     "started": Row.started,
     "runs": Row.runs,
     "error": Row.error,

@@ -98,9 +98,9 @@ class Timeline:
     @property
     def summary(self) -> str:
         """How much of the time is left out."""
-        if not self.idle_seconds:
+        if self.idle_seconds < 1:
             return ""
-        return gettext("%s in which nothing ran are folded") % words.duration(self.idle_seconds)
+        return gettext("%s in which nothing ran are folded.") % words.duration(self.idle_seconds)
 
     def _folds(self, begin: dt.datetime, end: dt.datetime) -> SafeString:
         """A mark in each gap between two bars of a step."""

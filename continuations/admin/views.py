@@ -87,11 +87,13 @@ class ViewsMixin(PermissionsMixin):
         offered = verbs.offered(page)
         first = verbs.recommended(page)
         allowed = [verb for verb in offered if self.may(request, verb, row)]
+        controls = [Control(verb, self._verb_url(row, verb), verb is first) for verb in allowed]
         return {
             "title": str(row.job_name),
             "subtitle": None,
             "page": page,
-            "controls": [Control(verb, self._verb_url(row, verb), verb is first) for verb in allowed],
+            "controls": controls,
+            "takes_reason": any(not control.asks_first for control in controls),
             "some_forbidden": len(allowed) < len(offered),
             "may_rerun": verbs.RERUN in allowed,
             "may_edit_cursor": verbs.EDIT_CURSOR in allowed,

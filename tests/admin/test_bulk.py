@@ -9,7 +9,6 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from continuations import querysets
 from continuations.admin import bulk
 from continuations.models import Continuation, Event
 
@@ -139,8 +138,6 @@ def test_what_is_deaf_is_taken_away_only_by_force(admin_client: Client) -> None:
 def test_all_pages_at_once_are_bounded(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is in no state for it does not use up the bound."""
     monkeypatch.setattr(bulk, "LIMIT", 3)
-    monkeypatch.setattr(querysets, "LIMIT", 3)
-    monkeypatch.setattr(querysets.ContinuationQuerySet.resume, "__kwdefaults__", {"by": "", "reason": "", "limit": 3})
     old = [states.cancelled() for _ in range(2)]
     rows = [states.paused() for _ in range(4)]
     asked = act(admin_client, "resume_selected", rows[0], select_across="1").content.decode()

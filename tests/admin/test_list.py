@@ -270,3 +270,16 @@ def test_columns_that_no_index_serves_cannot_be_sorted_by(admin_client: Client) 
     rows = [row.pk for row in admin_client.get(f"{LIST}?o=1").context["cl"].result_list]
     assert rows == [second.pk, first.pk]
     assert "sortable" not in source_of(admin_client, LIST)
+
+
+def test_a_capped_count_is_a_number_where_templates_group_digits(
+    admin_client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sign among the digits would be grouped with them."""
+    settings.USE_THOUSAND_SEPARATOR = True
+    monkeypatch.setattr(paginator, "CAP", 55)
+    for number in range(60):
+        Import.enqueue(str(number))
+    text = text_of(admin_client, LIST)
+    assert "55 continuations" in text
+    assert "There are more than 55." in text

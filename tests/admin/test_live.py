@@ -151,7 +151,7 @@ def test_the_list_asks_for_the_cells_of_what_has_not_ended(admin_client: Client)
     assert found[str(running.pk)]["ended"] is False
     assert found[str(succeeded.pk)]["ended"] is True
     cells = found[str(running.pk)]["cells"]
-    assert set(cells) == {"state", "step", "progress", "started", "runs", "error"}
+    assert set(cells) == {"state", "step", "started", "runs", "error"}
     for name, cell in cells.items():
         assert f'<span data-continuations-cell="{name}">{cell}</span>' in source or "ago" in cell
 

@@ -21,7 +21,7 @@ from continuations.testing import run_until_finished
 
 from . import states
 from .jobs import Import
-from .pages import ALL, LIST, act, address, call, staff, text_of
+from .pages import ALL, LIST, act, address, call, messages_of, staff, text_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -60,6 +60,12 @@ def test_a_site_of_ones_own_may_decide_for_each_continuation() -> None:
         source = client.get(f"/operations/continuations/continuation/{row.pk}/change/").content.decode()
         assert source.count("/verb/resume/") == count
     assert client.post(f"/operations/continuations/continuation/{other.pk}/verb/resume/").status_code == 403
+    response = act(
+        client, "resume_selected", mine, other, where="/operations/continuations/continuation/", confirmed="yes"
+    )
+    assert messages_of(response) == ["1 is now enqueued.", "You may not do that to 1 of them."]
+    other.refresh_from_db()
+    assert other.status == "paused"
 
 
 @pytest.mark.django_db
