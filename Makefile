@@ -1,5 +1,6 @@
 # make demo   the main job in a browser, with a worker to kill
 # make test   all tests on SQLite and an embedded Valkey
+# make browser  the admin and the demo in Chromium, which must be installed; PICTURES=1 writes docs/pictures
 # make chaos  real workers under a rain of faults, and a count of what was lost and repeated
 # make bench  ours measured beside plain RQ, absurd, dbos and bare loops, in a quarter of an hour
 # make million  the admin's list at a million rows, with DATABASE_URL of a PostgreSQL
@@ -17,13 +18,16 @@ ARGS ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test chaos bench million lint docs clean
+.PHONY: demo test browser chaos bench million lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python manage.py demo $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)
+
+browser: $(VENV)/.browser
+	$(BIN)/python -m pytest tests/browser -m browser $(ARGS)
 
 chaos: $(VENV)/.chaos
 	$(BIN)/python -m tests.chaos $(ARGS)
@@ -62,6 +66,10 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable '.[demo]' --group test --group types '$(DJANGO)'
+	touch $@
+
+$(VENV)/.browser: $(VENV)/.test
+	$(PIP) install --group browser
 	touch $@
 
 $(VENV)/.chaos: $(VENV)/.test

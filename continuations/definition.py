@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .attributes import Attribute
 from .errors import JobDefinitionError
+from .renaming import is_circular
 
 if TYPE_CHECKING:
     from .job import ContinuableJob
@@ -91,6 +92,20 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, (tuple, list, set, frozenset)) and all(map(_is_name, value))
 
 
+def _is_renaming(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and all(_is_name(name) and name.strip() for name in (*value.keys(), *value.values()))
+        and not is_circular(value)
+    )
+
+
+def _are_paths(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(
+        isinstance(path, str) and "." in path and all(part.isidentifier() for part in path.split(".")) for path in value
+    )
+
+
 def _is_seconds(value: Any) -> bool:
     return is_duration(value) and not isinstance(value, dt.timedelta)
 
@@ -107,5 +122,7 @@ OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_runtime": (_or_none(_is_seconds), "seconds from 0 on, or None"),
     "checkpoint_interval": (_or_none(_is_seconds), "seconds from 0 on, or None"),
     "sensitive": (_is_names, 'a tuple of names, such as ("token",)'),
+    "renamed_steps": (_is_renaming, 'a dict of names of steps, {"old": "new"}, that leads in no circle'),
+    "aliases": (_are_paths, 'a tuple of paths that the class had before, such as ("shop.jobs.OldName",)'),
     "rq_options": (lambda value: isinstance(value, Mapping), "a dict of options for RQ's job"),
 }

@@ -18,7 +18,7 @@ class JobDefinitionError(ContinuationError, TypeError):
 
 
 class JobClassError(ContinuationError):
-    """The stored path does not lead to a `ContinuableJob`. Put the class back, or move its continuations over."""
+    """The stored path leads to no `ContinuableJob`. Put it back, or name the path in the `aliases` of its successor."""
 
 
 class UnknownQueueError(ContinuationError):
@@ -26,7 +26,11 @@ class UnknownQueueError(ContinuationError):
 
 
 class InvalidStepError(ContinuationError):
-    """A step was met that cannot run here: bad name, met twice, nested, or not the one the stored progress expects."""
+    """A step was met that cannot run here: bad name, met twice, nested, or not the one the stored progress expects.
+
+    The last one is code that has changed under a job. The message says which of three things helps: putting the step
+    back, `renamed_steps`, or `rerun_from`.
+    """
 
 
 class CheckpointError(ContinuationError):

@@ -95,6 +95,8 @@ class ContinuableJob(Hooks):
     `max_runtime`: seconds after which an execution yields to other jobs; None is unlimited.
     `checkpoint_interval`: seconds between two writes of progress; 0 writes at each checkpoint; None takes the setting.
     `sensitive`: names of arguments, attributes and keys of dicts whose values are masked in the admin and in log lines.
+    `renamed_steps`: a dict of old names of steps to new ones, for jobs that began before; chains are followed.
+    `aliases`: a tuple of paths, such as `"shop.jobs.OldName"`, that this class had before it was moved or renamed.
     `rq_options`: options for RQ's own job, such as `{"job_timeout": 600}`.
 
     The ideas and the words are those of Rails' `ActiveJob::Continuable`.
@@ -110,6 +112,8 @@ class ContinuableJob(Hooks):
     max_runtime: ClassVar[float | None] = None
     checkpoint_interval: ClassVar[float | None] = None
     sensitive: ClassVar[Collection[str]] = ()
+    renamed_steps: ClassVar[Mapping[str, str]] = {}
+    aliases: ClassVar[Collection[str]] = ()
     rq_options: ClassVar[Mapping[str, Any]] = {}
 
     _policies: ClassVar[tuple[Policy, ...]] = ()

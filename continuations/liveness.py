@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext_noop
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -64,7 +65,7 @@ def proof_of_death(execution: Execution, connection: Redis, remembered: float) -
     Raises `RedisError` if Redis does not answer: then nothing is known.
     """
     if is_here(execution) and execution.pid is not None and not process_exists(execution.pid):
-        return "its process is gone"
+        return gettext_noop("its process is gone")
     if not execution.rq_execution_id:
         return None
     period = LEASE if execution.lease else RQ_HEARTBEAT
@@ -72,9 +73,9 @@ def proof_of_death(execution: Execution, connection: Redis, remembered: float) -
         # Redis may just have been emptied, and with it every sign of life.
         return None
     if execution.lease and not connection.exists(lease_key(execution.rq_execution_id)):
-        return "its lease has run out"
+        return gettext_noop("its lease has run out")
     record = RQExecution(execution.rq_execution_id, execution.rq_job_id, connection)
-    return None if connection.exists(record.key) else "RQ has no record of its execution"
+    return None if connection.exists(record.key) else gettext_noop("RQ has no record of its execution")
 
 
 def worker_will_tell(execution: Execution, connection: Redis) -> bool:

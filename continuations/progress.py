@@ -29,11 +29,8 @@ if TYPE_CHECKING:
     from .step import Step
 
 
-# What an execution needs of the step in progress beside what it needs of all.
-_OF_RUNNING = (
-    *("id", "processed", "total", "busy_seconds", "advanced", "sequence"),
-    *("execution", "heartbeat_at", "started_at"),
-)
+# What an execution needs of the step in progress beside what it needs of all. It does not ask when that began.
+_OF_RUNNING = ("id", "processed", "total", "busy_seconds", "advanced", "sequence")
 
 
 class Progress:
@@ -67,15 +64,13 @@ class Progress:
         """The stored steps in order, in one query; only the last may be in progress, and is a record."""
         running = [Case(When(status=StepRecord.Status.RUNNING, then=name)) for name in _OF_RUNNING]
         steps = StepRecord.objects.using(self.alias).filter(continuation=self.continuation).order_by("position")
-        found: list[PassedStep | StepRecord] = []
-        for values in steps.values_list(*PassedStep._fields, *running):
-            passed, rest = values[: len(PassedStep._fields)], values[len(PassedStep._fields) :]
-            step = PassedStep._make(passed)
-            if step.status != StepRecord.Status.RUNNING:
-                found.append(step)
-                continue
-            known = step._asdict() | dict(zip(_OF_RUNNING, rest, strict=True))
-            found.append(StepRecord(continuation=self.continuation, **known))
+        rows = list(steps.values_list(*PassedStep._fields, *running))
+        width = len(PassedStep._fields)
+        found: list[PassedStep | StepRecord] = [PassedStep._make(row[:width]) for row in rows]
+        if found and found[-1].status == StepRecord.Status.RUNNING:
+            known = PassedStep._make(rows[-1][:width])._asdict() | dict(zip(_OF_RUNNING, rows[-1][width:], strict=True))
+            known |= {"continuation": self.continuation, "position": len(found) - 1, "execution": self.execution}
+            found[-1] = StepRecord(**known)
         return found
 
     @property

@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 
 from . import codec
 from .errors import BusyError, ContinuationError, CrashLimitError, ResumeLimitError
+from .loading import paths_of
 from .records import Execution, StepRecord
 from .transitions import CLAIMABLE, FINISHED, OWNED, Status
 
@@ -52,8 +53,9 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     """`Continuation.objects`."""
 
     def for_job(self, job_class: type[Any]) -> ContinuationQuerySet:
-        """Those of `job_class` and its subclasses."""
-        return self.filter(job_path__in=[_path(klass) for klass in (job_class, *_descendants(job_class))])
+        """Those of `job_class` and its subclasses, under the paths in their `aliases` too."""
+        classes = (job_class, *_descendants(job_class))
+        return self.filter(job_path__in=[path for each in classes for path in paths_of(each)])
 
     def active(self) -> ContinuationQuerySet:
         """Those that have not ended."""
@@ -207,10 +209,6 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
 def waits_on(*queue_names: str) -> Q:
     """Waiting for a worker of one of these queues, and for nothing else."""
     return Q(queue_name__in=queue_names, status__in=(Status.ENQUEUED, Status.INTERRUPTED))
-
-
-def _path(job_class: type[Any]) -> str:
-    return f"{job_class.__module__}.{job_class.__qualname__}"
 
 
 def _descendants(job_class: type[Any]) -> list[type[Any]]:

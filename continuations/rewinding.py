@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import InvalidStepError
+from .loading import registered
 from .records import Event, StepRecord
+from .renaming import current_name
 
 if TYPE_CHECKING:
     from .models import Continuation
@@ -44,8 +46,11 @@ def move_cursor(row: Continuation, name: str, cursor_json: str | None) -> None:
 
 
 def _step_named(row: Continuation, name: str) -> StepRecord:
-    records = {record.name: record for record in row.steps.using(row._state.db)}
-    if name not in records:
-        names = ", ".join(map(repr, records)) or "none"
-        raise InvalidStepError(f"{row} has no step {name!r}; its steps: {names}")
-    return records[name]
+    job_class = registered(row.job_path)
+    renamed = {} if job_class is None else job_class.renamed_steps
+    records = list(row.steps.using(row._state.db))
+    for record in records:
+        if name in (record.name, current_name(record.name, renamed)):
+            return record
+    names = ", ".join(repr(record.name) for record in records) or "none"
+    raise InvalidStepError(f"{row} has no step {name!r}; its steps: {names}")

@@ -115,10 +115,14 @@ class _Answer:
         return _retry(self._job, at_front=outcome.at_front)
 
     def _end(self, row: Continuation, error: BaseException | None) -> Any:
+        from rq.registry import ScheduledJobRegistry
+
         from .delivery import report_end
         from .models import Continuation
         from .transitions import Status
 
+        # A duplicate in a worker without horses may have laid it down there.
+        ScheduledJobRegistry(self._job.origin, connection=self._job.connection).remove(self._job)  # type: ignore[no-untyped-call]
         if self._number:
             if row.anchor_open:
                 report_end(row)

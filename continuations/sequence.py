@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from . import codec
+from . import codec, misfits
 from .errors import CheckpointError, InvalidStepError, WaitTimeout
 from .missing import MISSING
 from .outages import insistently
 from .records import PassedStep, StepRecord
+from .renaming import current_name
 from .signals import emit, step_completed, step_skipped, step_started
 from .step import OwnBlock, Step
 
@@ -41,13 +42,14 @@ class Sequence:
         self._rest_is_over = rest_is_over
         # A step whose wait timed out, until the job goes on with another one.
         self.timed_out: Step | None = None
+        if renamed := type(progress.job).renamed_steps:
+            records = [_renamed(record, renamed) for record in records]
         last = records[-1] if records else None
         self.in_progress = last if isinstance(last, StepRecord) else None
         self.completed = records if self.in_progress is None else records[:-1]
         self.met: list[str] = []
-        # The same, and the completed ones, to look names up: a job may have thousands of steps.
+        # The same, to look names up: a job may have thousands of steps.
         self._names_met: set[str] = set()
-        self._names_completed = {record.name for record in self.completed}
         # Completed by earlier executions and not run in this one; their side effects on `self` are missing.
         self.skipped: list[str] = []
         self._completed_here = 0
@@ -138,10 +140,7 @@ class Sequence:
         """`perform` returned. Raise `InvalidStepError` if the step in progress was never met."""
         self._settle_time_out()
         if self.in_progress is not None and self.in_progress.name not in self.met:
-            raise InvalidStepError(
-                f"perform returned, but step {self.in_progress.name!r} is in progress "
-                f"(cursor {self.in_progress.cursor!r}) and was not met; steps met: {_names(self.met)}"
-            )
+            raise misfits.never_met(self.in_progress, self.met)
 
     def _meet(self, name: Any, kind: StepRecord.Kind) -> PassedStep | StepRecord | None:
         """Check what can be checked before anything runs. Gives the record of a step that is completed."""
@@ -157,10 +156,7 @@ class Sequence:
 
     def _skip(self, name: str, kind: StepRecord.Kind, record: PassedStep | StepRecord) -> PassedStep | StepRecord:
         if (record.name, record.kind) != (name, kind):
-            raise InvalidStepError(
-                f"step {name!r} was met where step {record.name!r} was completed before; the order of completed "
-                f"steps cannot change: {_names(each.name for each in self.completed)}"
-            )
+            raise misfits.instead_of_completed(name, record.name, (each.name for each in self.completed))
         self._note_met(name)
         self.skipped.append(name)
         emit(step_skipped, self._progress.continuation, step=name)
@@ -223,7 +219,6 @@ class Sequence:
 
     def _note_completed(self, step: Step) -> None:
         self.completed.append(step.record)
-        self._names_completed.add(step.name)
         self._completed_here += 1
         self.in_progress = self._progress.step = None
 
@@ -256,7 +251,9 @@ class Sequence:
         if len(name) > NAME_LENGTH:
             raise InvalidStepError(f"step name {name[:50]!r}… has {len(name)} characters; {NAME_LENGTH} fit")
         if name in self._names_met:
-            raise InvalidStepError(f"step {name!r} was met twice in one execution; steps met: {_names(self.met)}")
+            raise InvalidStepError(
+                f"step {name!r} was met twice in one execution; steps met: {misfits.listed(self.met)}"
+            )
 
     def _check_block(self, name: str) -> None:
         if self._running and self.current is not None:
@@ -271,18 +268,13 @@ class Sequence:
             )
 
     def _check_place(self, name: str, kind: StepRecord.Kind) -> None:
-        if name in self._names_completed:
-            raise InvalidStepError(
-                f"step {name!r} was completed before, at another position; completed steps: "
-                f"{_names(record.name for record in self.completed)}"
-            )
         record = self.in_progress
-        is_other = record is not None and (record.name, record.kind) != (name, kind)
-        if record is not None and is_other and (record.advanced or record.name in self.met):
-            raise InvalidStepError(
-                f"step {name!r} was met, but step {record.name!r} is in progress at cursor {record.cursor!r} "
-                "and has to be resumed first"
-            )
+        if record is None or (record.name, record.kind) == (name, kind):
+            return
+        if record.name in self._names_met:
+            raise misfits.after_an_error(name, record)
+        if record.advanced:
+            raise misfits.instead_of_running(name, record)
 
 
 def _caller(name: str, body: Any) -> Callable[[Step], Any]:
@@ -304,9 +296,14 @@ def _caller(name: str, body: Any) -> Callable[[Step], Any]:
     raise TypeError(f"step {name!r}: a step takes no required parameter, or one that gets the step; it has: {names}")
 
 
+def _renamed(record: PassedStep | StepRecord, renamed: Mapping[str, str]) -> PassedStep | StepRecord:
+    """The record under the name that its step has now. In memory only: workers with older code may look at it still."""
+    name = current_name(record.name, renamed)
+    if isinstance(record, PassedStep):
+        return record._replace(name=name)
+    record.name = name
+    return record
+
+
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def _names(names: Any) -> str:
-    return ", ".join(repr(name) for name in names) or "none"

@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from continuations import CheckpointError, ContinuableJob, Step, attribute
+from continuations.sources import batches
 from continuations.testing import interrupt_during, run_enqueued, run_until_finished
 from tests.shop.models import Applied
 
@@ -132,7 +133,7 @@ def test_an_inner_block_that_failed_takes_back_only_its_own_movement() -> None:
     assert continuation.steps.get().cursor == 2
 
 
-def batches_in_a_transaction(ended: list[bool]) -> Iterator[list[int]]:
+def lists_in_a_transaction(ended: list[bool]) -> Iterator[list[int]]:
     """A generator that holds a transaction across its yield: `break` rolls the batch back silently."""
     try:
         for start in (0, 2, 4):
@@ -149,15 +150,15 @@ class LeavesAGeneratorOpen(ContinuableJob):
 
     def perform(self) -> None:
         self.step("first", lambda: note("first"))
-        self.batches = batches_in_a_transaction(self.ended)
-        note(next(self.batches))
+        self.lists = lists_in_a_transaction(self.ended)
+        note(next(self.lists))
 
 
 class RaisesWithAGeneratorOpen(LeavesAGeneratorOpen):
     def perform(self) -> None:
         self.step("first", lambda: note("first"))
-        batches = batches_in_a_transaction(self.ended)
-        note(next(batches))
+        lists = lists_in_a_transaction(self.ended)
+        note(next(lists))
         raise ValueError
 
 
@@ -175,6 +176,31 @@ def test_a_transaction_that_a_generator_left_open_is_rolled_back_and_fails_the_j
     assert not connection.in_atomic_block
     # It has ended now, and not in a transaction of whatever runs next.
     assert job_class.ended == [False]
+
+
+class BreaksOff(ContinuableJob):
+    """Leaves a walk of batches in the middle."""
+
+    def perform(self) -> None:
+        self.step(self.fill)
+        self.step("after", lambda: note("after"))
+
+    def fill(self, step: Step) -> Any:
+        for batch in step.iterate(batches(range(6), 2)):
+            assert not connection.in_atomic_block
+            with step.atomic():
+                for item in batch:
+                    note(item)
+            if 3 in batch:
+                break
+        return step.cursor
+
+
+def test_breaking_off_a_walk_keeps_what_its_blocks_have_committed() -> None:
+    """Our generators hold no transaction across a yield, so there is none that `break` could roll back."""
+    continuation = run_until_finished(BreaksOff.enqueue())
+    assert items() == [*"0123", "after"]
+    assert continuation.steps.get(name="fill").result == 4
 
 
 class NotesByHand(ContinuableJob):

@@ -77,6 +77,15 @@ def test_links_between_the_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), (page.name, target)
 
 
+def test_every_picture_is_shown_and_small() -> None:
+    pictures = {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
+    shown = set(re.findall(r"!\[[^\]]+\]\(pictures/([^)]+)\)", "\n".join(page.read_text() for page in PAGES)))
+    assert shown == pictures
+    assert pictures
+    for name in pictures:
+        assert (ROOT / "docs" / "pictures" / name).stat().st_size <= 150_000, name
+
+
 def test_the_version_stands_in_one_more_place_only() -> None:
     assert f'version = "{continuations.__version__}"' in (ROOT / "pyproject.toml").read_text()
 

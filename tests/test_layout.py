@@ -17,13 +17,13 @@ PACKAGE = Path(continuations.__file__).parent
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
     *("errors", "missing", "transitions", "conf", "signals", "successor", "identifiers", "coroutines"),
-    *("codec", "attributes", "definition", "policies", "loading", "masking", "log", "limits", "rq_options"),
+    *("codec", "attributes", "renaming", "definition", "policies", "loading", "masking", "log", "limits", "rq_options"),
     *("files", "keyset", "walking", "batching", "paging", "nesting", "sharding", "sources"),
     *("delivery", "upkeep"),
     *("fields", "records", "rewinding", "takeover", "family", "querysets", "keys", "models"),
     *("outages", "blocks", "statements", "progress"),
     *("liveness", "shutdown", "stopping", "workplace"),
-    *("rests", "rows", "step", "sequence"),
+    *("rests", "rows", "step", "misfits", "sequence"),
     *("current", "hooks", "followup"),
     *("outcome", "onward", "sessions", "claim", "execution"),
     *("enqueueing", "configured", "job"),
@@ -60,7 +60,7 @@ def imported_by(path: Path) -> Iterator[str]:
             base = package[: len(package) - node.level + 1] if node.level else []
             module = base + (node.module.split(".") if node.module else [])
             if module == ["continuations"]:
-                yield from (alias.name for alias in node.names)
+                yield from (alias.name for alias in node.names if alias.name != "__version__")
             yield from under_package(module)
 
 

@@ -226,6 +226,7 @@ def test_whatever_hides_one_of_ours_is_refused(value: Any) -> None:
         ("checkpoint_intervall", "checkpoint_interval"),
         ("on_limits", "on_limit"),
         ("rq_option", "rq_options"),
+        ("renamed_step", "renamed_steps"),
         ("resume_error_after_advancing", "resume_errors_after_advancing"),
     ],
 )
@@ -263,6 +264,21 @@ def test_a_definition_error_is_a_type_error_too() -> None:
         ("rq_options", [1]),
         ("sensitive", "token"),
         ("sensitive", ("",)),
+        ("renamed_steps", ["a", "b"]),
+        ("renamed_steps", {"a": ""}),
+        ("renamed_steps", {"": "a"}),
+        ("renamed_steps", {" ": "a"}),
+        ("renamed_steps", {"a": 5}),
+        ("renamed_steps", {5: "a"}),
+        ("renamed_steps", {"a": "a"}),
+        ("renamed_steps", {"a": "b", "b": "a"}),
+        ("renamed_steps", {"x": "a", "a": "b", "b": "c", "c": "a"}),
+        ("aliases", "shop.jobs.Import"),
+        ("aliases", ["Import"]),
+        ("aliases", ("shop.jobs.",)),
+        ("aliases", ("shop.jobs.make.<locals>.Import",)),
+        ("aliases", (5,)),
+        ("aliases", None),
     ],
 )
 def test_an_option_with_a_value_it_cannot_have_is_refused(name: str, value: Any) -> None:
@@ -284,6 +300,9 @@ def test_an_option_with_a_value_it_cannot_have_is_refused(name: str, value: Any)
         ("on_limit", "pause"),
         ("rq_options", {"job_timeout": "5m"}),
         ("sensitive", ("token", "password")),
+        ("renamed_steps", {}),
+        ("renamed_steps", {"a": "b", "b": "c", "x": "c"}),
+        ("aliases", ()),
     ],
 )
 def test_an_option_with_a_value_it_can_have_is_taken(name: str, value: Any) -> None:

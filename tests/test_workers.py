@@ -260,9 +260,10 @@ def test_an_error_after_progress_is_resumed_after_a_back_off(start_worker: Start
     assert second.started_at - first.finished_at >= dt.timedelta(seconds=4)
 
 
-def test_a_duplicate_delivery_changes_nothing_in_rq_while_the_job_runs(start_worker: StartWorker) -> None:
+@pytest.mark.parametrize("kind", ["Worker", "SimpleWorker", "ContinuableWorker", "ContinuableSimpleWorker"])
+def test_a_duplicate_delivery_changes_nothing_in_rq_while_the_job_runs(start_worker: StartWorker, kind: str) -> None:
     """O4: returning would have told RQ that the job had finished, and its dependents would have run."""
-    workers = [start_worker("default"), start_worker("default")]
+    workers = [start_worker("default", **WORKERS[kind]), start_worker("default", **WORKERS[kind])]
     continuation = Count.enqueue("a", 400)
     queue = django_rq.get_queue("default")
     queue.enqueue(jobs.dependent, "b", depends_on=continuation.rq_job_id)
@@ -277,6 +278,8 @@ def test_a_duplicate_delivery_changes_nothing_in_rq_while_the_job_runs(start_wor
     eventually(lambda: "dependent" in items("b"))
     assert items("a") == expected(400)
     assert continuation.executions == 1
+    assert rq_job(continuation).get_status() == "finished"
+    assert ScheduledJobRegistry(queue=queue).get_job_ids() == []
 
 
 def test_a_worker_waits_for_a_database_that_is_away(start_worker: StartWorker, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext, ngettext
 
 from ..querysets import SILENCE, waits_on
 from ..transitions import Status
-from . import words
+from ..words import duration, number
 
 if TYPE_CHECKING:
     from ..querysets import ContinuationQuerySet
@@ -35,7 +35,7 @@ def banners(rows: ContinuationQuerySet, unheard: list[str] | None) -> list[Banne
             "%(count)s job is stalled: it has given no sign of life for %(time)s.",
             "%(count)s jobs are stalled: they have given no sign of life for %(time)s.",
             stalled,
-        ) % {"count": words.grouped(stalled), "time": words.rough(SILENCE.total_seconds())}
+        ) % {"count": number(stalled), "time": duration(SILENCE)}
         shown.append(Banner(text, "bad", urlencode({"attention": "stalled"})))
     for name in sorted(set(found) - {""}):
         text = gettext("No worker listens on queue “%s”, and jobs wait there.") % name

@@ -14,7 +14,8 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from ..querysets import LIMIT
 from ..transitions import Status
-from . import consequences, verbs, words
+from ..words import number
+from . import consequences, verbs
 from .permissions import PermissionsMixin
 from .views import CONFIRMED
 
@@ -131,7 +132,7 @@ class BulkMixin(PermissionsMixin):
             "ready": len(ready[:LIMIT]),
             "others": len(found) - len(ready),
             "is_limited": len(found) > LIMIT,
-            "limit": words.grouped(LIMIT),
+            "limit": number(LIMIT),
             "named": [f"{path.rpartition('.')[2]} {pk}" for pk, path, _ in ready[:NAMED]],
             "unnamed": max(len(ready[:LIMIT]) - NAMED, 0),
             "consequences": consequences.of_many(verb),
@@ -147,18 +148,18 @@ class BulkMixin(PermissionsMixin):
         labels = dict(Status.choices)
         for status, count in Counter(row.status for row in changed.changed).items():
             text = ngettext("%(count)s is now %(state)s.", "%(count)s are now %(state)s.", count)
-            values = {"count": words.grouped(count), "state": labels[Status(status)]}
+            values = {"count": number(count), "state": labels[Status(status)]}
             self.message_user(request, text % values, messages.SUCCESS)
         if changed.refused:
             count = len(changed.refused)
-            text = ngettext("%s was left as it is:", "%s were left as they are:", count) % words.grouped(count)
+            text = ngettext("%s was left as it is:", "%s were left as they are:", count) % number(count)
             reasons = " ".join(str(error) for _, error in changed.refused[:REFUSALS])
             self.message_user(request, f"{text} {reasons}", messages.WARNING)
         if forbidden:
             text = ngettext("You may not do that to %s of them.", "You may not do that to %s of them.", forbidden)
-            self.message_user(request, text % words.grouped(forbidden), messages.WARNING)
+            self.message_user(request, text % number(forbidden), messages.WARNING)
         if changed.more:
-            text = gettext("There are more than %s. Do it again for the rest.") % words.grouped(LIMIT)
+            text = gettext("There are more than %s. Do it again for the rest.") % number(LIMIT)
             self.message_user(request, text, messages.WARNING)
         if not changed.changed and not changed.refused and not forbidden:
             self.message_user(

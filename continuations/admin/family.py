@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from ..family import children_of_this_run
 from ..records import StepRecord
 from ..transitions import FINISHED, Status
-from . import words
+from ..words import number
 
 if TYPE_CHECKING:
     from ..models import Continuation
@@ -70,7 +70,7 @@ class Family:
     @property
     def text(self) -> str:
         """The counts in words."""
-        values = {"finished": words.grouped(self.finished), "count": words.grouped(self.count)}
+        values = {"finished": number(self.finished), "count": number(self.count)}
         return ngettext("%(finished)s of %(count)s child", "%(finished)s of %(count)s children", self.count) % values
 
     @property

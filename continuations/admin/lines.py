@@ -11,8 +11,9 @@ from django.utils.translation import gettext
 
 from ..records import Execution, StepRecord
 from ..transitions import OWNED, Status
+from ..words import duration, reason_of
 from . import plain, words
-from .progress import Progress, bar
+from .progress import bar, counts, fraction
 
 if TYPE_CHECKING:
     from .timeline import Timeline
@@ -29,8 +30,7 @@ class StepLine:
     state: SafeString
     kind: str = ""
     bar: SafeString | str = ""
-    counted: str = ""
-    rate: str = ""
+    counts: str = ""
     cursor: str = ""
     result: str = ""
     took: str = ""
@@ -57,14 +57,13 @@ def fraction_of(record: StepRecord, facts: Facts) -> float | None:
     """How much of a step is done, from 0 to 1; its children count if it waits for them. None: nobody knows."""
     if record.kind == StepRecord.Kind.CHILDREN:
         return facts.family.fraction
-    return Progress(record.processed, record.total, record.busy_seconds).fraction
+    return fraction(record)
 
 
 def step_line(record: StepRecord, facts: Facts, values: Values, timeline: Timeline) -> StepLine:
     """A step that was met."""
     running = record.status == StepRecord.Status.RUNNING
-    fraction = fraction_of(record, facts) if running else None
-    progress = Progress(record.processed, record.total, record.busy_seconds)
+    share = fraction_of(record, facts) if running else None
     code, word = record.status, record.get_status_display()
     if running and facts.is_stalled:
         code, word = words.STALLED, str(words.STALLED_WORD)
@@ -75,12 +74,11 @@ def step_line(record: StepRecord, facts: Facts, values: Values, timeline: Timeli
         name=record.name,
         state=words.state(code, word),
         kind=str(words.KINDS.get(record.kind, "")),
-        bar="" if fraction is None else bar(fraction, gettext("Progress of %s") % record.name),
-        counted=progress.counted,
-        rate=progress.rate,
+        bar="" if share is None else bar(share, record.name),
+        counts=counts(record, runs=False),
         cursor=values.shown(record.cursor_json),
         result=values.shown(record.result_json),
-        took=words.duration(record.busy_seconds) if record.kind == StepRecord.Kind.STEP else "",
+        took=duration(record.busy_seconds) if record.kind == StepRecord.Kind.STEP else "",
         lane=timeline.lane(record, facts.now),
         record=record,
     )
@@ -107,10 +105,10 @@ def _execution_line(record: Execution, since: dt.datetime | None, facts: Facts, 
         record=record,
         started=words.clock(record.started_at),
         state=words.state(outcome, words.outcome(outcome)),
-        waited="" if since is None else words.duration((record.started_at - since).total_seconds()),
-        ran=words.duration((end - record.started_at).total_seconds()),
+        waited="" if since is None else duration((record.started_at - since).total_seconds()),
+        ran=duration((end - record.started_at).total_seconds()),
         before=values.shown(record.cursor_before_json),
         after=values.shown(record.cursor_after_json),
-        why=words.reason(record.reason),
+        why=reason_of(record.reason),
         error=plain.cut(values.hidden(error)),
     )

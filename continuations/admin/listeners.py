@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from django_rq.settings import get_queues_map
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
-from redis.retry import Retry
-from redis.sentinel import SentinelConnectionPool
 from rq.utils import as_text
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from ..delivery import queue_named
+from ..liveness import impatient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from django.http import HttpRequest
+    from redis import Redis
 
 # Seconds for connecting, and for each answer.
 PATIENCE = 0.3
@@ -56,26 +52,19 @@ def _server(connection: Redis) -> Any:
 
 
 def _unheard(names: list[str]) -> list[str]:
-    with _impatient(queue_named(names[0]).connection) as client, client.pipeline(transaction=False) as pipeline:
-        for name in names:
-            pipeline.smembers(WORKERS_BY_QUEUE_KEY % name)
-        workers: list[set[str]] = [{as_text(key) for key in keys} for keys in pipeline.execute()]
-        # A worker that was killed stays in the set until another one starts; its own key does not.
-        registered = sorted(set().union(*workers))
-        for key in registered:
-            pipeline.exists(key)
-        living = {key for key, exists in zip(registered, pipeline.execute(), strict=True) if exists}
+    connection = queue_named(names[0]).connection
+    client = impatient(connection, PATIENCE)
+    try:
+        with client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.smembers(WORKERS_BY_QUEUE_KEY % name)
+            workers: list[set[str]] = [{as_text(key) for key in keys} for keys in pipeline.execute()]
+            # A worker that was killed stays in the set until another one starts; its own key does not.
+            registered = sorted(set().union(*workers))
+            for key in registered:
+                pipeline.exists(key)
+            living = {key for key, exists in zip(registered, pipeline.execute(), strict=True) if exists}
+    finally:
+        if client is not connection:
+            client.close()
     return [name for name, keys in zip(names, workers, strict=True) if not keys & living]
-
-
-@contextlib.contextmanager
-def _impatient(connection: Redis) -> Iterator[Redis]:
-    """A client of its own to the same server: the timeouts of the queue's belong to the queue."""
-    pool = connection.connection_pool
-    if isinstance(pool, SentinelConnectionPool):
-        yield connection
-        return
-    options: dict[str, Any] = dict(pool.connection_kwargs)
-    options |= {"retry": Retry(NoBackoff(), 0), "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
-    with Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options)) as client:
-        yield client

@@ -7,7 +7,6 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.template.response import TemplateResponse
@@ -47,10 +46,7 @@ class LiveMixin(ViewsMixin):
         """The changing part of the page; 304 while it has not changed."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        try:
-            watched_row = self.watched_row(request, uuid.UUID(unquote(object_id)))
-        except ValueError:
-            watched_row = None
+        watched_row = self.watched_row(request, object_id)
         if watched_row is None:
             raise Http404
         if not self.has_view_permission(request, watched_row):

@@ -18,7 +18,7 @@ from . import plain, words
 from .family import Family
 from .lines import ExecutionLine, StepLine, execution_lines, fraction_of, step_line, step_to_come
 from .listeners import without_listener
-from .progress import Progress, bar
+from .progress import bar, counts
 from .timeline import Timeline
 from .traces import Trace
 from .values import Value, Values
@@ -98,9 +98,9 @@ class Page:
         """How far it has come in the step in progress."""
         step = self.facts.in_progress
         if self.row.status == Status.SUCCEEDED:
-            return bar(1.0, gettext("Progress"))
-        fraction = None if step is None else fraction_of(step, self.facts)
-        return "" if step is None or fraction is None else bar(fraction, gettext("Progress of %s") % step.name)
+            return bar(1.0, self.row.job_name)
+        share = None if step is None else fraction_of(step, self.facts)
+        return "" if step is None or share is None else bar(share, step.name)
 
     @property
     def bar_text(self) -> str:
@@ -110,14 +110,11 @@ class Page:
             return ""
         known = self._to_come is not None
         of = gettext("step %(number)d of %(total)d") if known else gettext("step %(number)d")
-        progress = Progress(step.processed, step.total, step.busy_seconds)
-        fraction = fraction_of(step, self.facts)
+        waits_for_children = step.kind == StepRecord.Kind.CHILDREN
         parts = [
             of % {"number": step.position + 1, "total": self.steps[-1].number},
-            "" if fraction is None else words.percent(fraction),
-            self.family.text if step.kind == StepRecord.Kind.CHILDREN else progress.counted,
+            self.family.text if waits_for_children else counts(step, runs=self.row.status in OWNED),
         ]
-        parts += [progress.rate, progress.left] if self.row.status in OWNED else []
         return " · ".join(filter(None, parts))
 
     # The tables

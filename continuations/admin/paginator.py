@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 
-from . import words
+from ..words import number
 
 if TYPE_CHECKING:
     Base = Paginator[Any]
@@ -25,7 +25,7 @@ class AtLeast(int):
 
     def __str__(self) -> str:
         # Templates group the digits themselves then, and a sign among them would be taken for one.
-        return int.__repr__(self) if settings.USE_THOUSAND_SEPARATOR else f"{words.grouped(int(self))}+"
+        return int.__repr__(self) if settings.USE_THOUSAND_SEPARATOR else f"{number(int(self))}+"
 
 
 class CappedPaginator(Base):
@@ -39,7 +39,7 @@ class CappedPaginator(Base):
     @property
     def cap(self) -> str:
         """How many are counted, in words."""
-        return words.grouped(CAP)
+        return number(CAP)
 
     @cached_property
     def count(self) -> int:

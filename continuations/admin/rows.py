@@ -16,8 +16,9 @@ from .. import masking
 from ..querysets import SILENCE
 from ..records import StepRecord
 from ..transitions import FINISHED, OWNED, Status
+from ..words import number, reason_of
 from . import words
-from .progress import Progress, bar
+from .progress import bar, counts, fraction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ def shown(rows: ContinuationQuerySet) -> ContinuationQuerySet:
         status="status",
         processed="processed",
         total="total",
-        busy="busy_seconds",
+        busy_seconds="busy_seconds",
         silent=Case(silent, default=Value(0)),
     )
     return rows.only(*COLUMNS).annotate(
@@ -71,14 +72,17 @@ class Row:
     def __init__(self, continuation: Any, now: dt.datetime | None = None) -> None:
         self.continuation: Continuation = continuation
         self.now = now or timezone.now()
-        self._step: dict[str, Any] = continuation.current_step or {}
+        found = dict(continuation.current_step or {})
+        self._is_silent = bool(found.pop("silent", False))
+        self._step = StepRecord(**found) if found else None
         self._error: str = continuation.error_start
 
     @property
     def is_stalled(self) -> bool:
         """An execution owns it and has given no sign of life for long."""
-        running = self._step.get("status") == StepRecord.Status.RUNNING
-        return self.continuation.status in OWNED and running and bool(self._step["silent"])
+        step = self._step
+        running = step is not None and step.status == StepRecord.Status.RUNNING
+        return self.continuation.status in OWNED and running and self._is_silent
 
     def job(self) -> SafeString:
         """The class, the end of the id, the key."""
@@ -105,14 +109,14 @@ class Row:
 
     def step(self) -> SafeString | str:
         """The number and name of the step, and how far it has come."""
-        if not self._step:
+        step = self._step
+        if step is None:
             return ""
-        number = self._step["position"] + 1
         if self.continuation.status == Status.SUCCEEDED:
-            return words.steps_done(number)
-        name = format_html('<span class="continuations-name">{}</span>', self._step["name"])
-        progress = self._progress()
-        line = format_html("{} {}", pgettext("number of a step", "%d:") % number, name)
+            return words.steps_done(step.position + 1)
+        name = format_html('<span class="continuations-name">{}</span>', step.name)
+        progress = self._progress(step)
+        line = format_html("{} {}", pgettext("number of a step", "%d:") % (step.position + 1), name)
         return format_html('{} <span class="continuations-line">{}</span>', line, progress) if progress else line
 
     def started(self) -> SafeString | str:
@@ -128,7 +132,7 @@ class Row:
 
     def runs(self) -> str:
         """How many executions there were."""
-        return words.grouped(self.continuation.executions)
+        return number(self.continuation.executions)
 
     def error(self) -> SafeString | str:
         """The last error's class and the beginning of its message."""
@@ -147,22 +151,13 @@ class Row:
         """Every cell that may change, by name."""
         return {name: str(cell(self)) for name, cell in CELLS.items()}
 
-    def _progress(self) -> SafeString | str:
+    def _progress(self, step: StepRecord) -> SafeString | str:
         """A bar where it is known how much there is, and the counts."""
-        progress = Progress(self._step["processed"], self._step["total"], self._step["busy"])
-        facts = [progress.counted]
-        if self._step["status"] == StepRecord.Status.RUNNING:
-            facts += [progress.rate, progress.left if self.continuation.status == Status.RUNNING else ""]
-        text = " · ".join(filter(None, facts))
-        if progress.fraction is None:
+        text = counts(step, runs=self.continuation.status == Status.RUNNING)
+        share = fraction(step)
+        if share is None:
             return text
-        label = gettext("Progress of %s") % self._step["name"]
-        return format_html(
-            '{} {} <span class="continuations-quiet">{}</span>',
-            bar(progress.fraction, label),
-            words.percent(progress.fraction),
-            text,
-        )
+        return format_html('{} <span class="continuations-quiet">{}</span>', bar(share, step.name), text)
 
     def _note(self) -> SafeString | str:
         row = self.continuation
@@ -174,7 +169,7 @@ class Row:
             return gettext("for %s") % row.waiting_for
         if row.run_after is not None and row.run_after > self.now:
             return words.when(row.run_after, self.now)
-        return words.reason(row.reason) if row.status in (Status.INTERRUPTED, Status.WAITING) else ""
+        return reason_of(row.reason) if row.status in (Status.INTERRUPTED, Status.WAITING) else ""
 
 
 CELLS: dict[str, Callable[[Row], SafeString | str]] = {

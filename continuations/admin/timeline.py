@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from ..transitions import Status
-from . import words
+from ..words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,7 @@ class Timeline:
         """How much of the time is left out."""
         if self.idle_seconds < 1:
             return ""
-        return gettext("%s in which nothing ran are folded.") % words.duration(self.idle_seconds)
+        return gettext("%s in which nothing ran are folded.") % duration(self.idle_seconds)
 
     def _folds(self, begin: dt.datetime, end: dt.datetime) -> SafeString:
         """A mark in each gap between two bars of a step."""

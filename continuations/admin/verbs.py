@@ -73,7 +73,8 @@ class Verb:
         text = str(capfirst(self.done)).format_map({key: value for key, value in data.items() if key in TOLD})
         if data.get("keep_cursor"):
             text += " " + gettext("Its cursor was kept.")
-        return f"{text} {gettext('Reason: %s') % data['reason']}" if data.get("reason") else text
+        reason = gettext("Reason: %s")
+        return f"{text} {reason % data['reason']}" if data.get("reason") else text
 
 
 # What of a form stands in the history: no payloads, no cursors.

@@ -13,8 +13,8 @@ from django.utils.translation import gettext
 from ..querysets import SILENCE
 from ..records import StepRecord
 from ..transitions import FINISHED, OWNED, Status
+from ..words import duration, pace, reason_of, remaining
 from . import words
-from .progress import Progress
 
 if TYPE_CHECKING:
     from ..models import Continuation, Execution
@@ -93,7 +93,7 @@ def answers(facts: Facts) -> list[Answer]:
 def _moving(facts: Facts) -> Answer:
     question, row, now = gettext("Is it moving?"), facts.row, facts.now
     if row.status in FINISHED:
-        return Answer(question, format_html("{} {}", gettext("No, it has ended:"), words.when(row.finished_at, now)))
+        return Answer(question, format_html(gettext("No, it has ended: {when}"), when=words.when(row.finished_at, now)))
     if row.status in OWNED:
         return _alive(facts, question)
     if row.status == Status.PAUSED:
@@ -102,7 +102,7 @@ def _moving(facts: Facts) -> Answer:
         return Answer(question, gettext("No, it rests and holds no worker."), "waiting")
     return Answer(
         question,
-        format_html("{} {}", gettext("Not now. It waits for a worker; enqueued"), words.when(row.enqueued_at, now)),
+        format_html(gettext("Not now. It waits for a worker; enqueued {when}"), when=words.when(row.enqueued_at, now)),
         "waiting",
     )
 
@@ -111,14 +111,14 @@ def _alive(facts: Facts, question: str) -> Answer:
     step, now = facts.in_progress, facts.now
     if step is None:
         since = facts.owner.started_at if facts.owner is not None else facts.row.started_at
-        text = gettext("It runs code outside its steps; execution started")
-        return Answer(question, format_html("{} {}", text, words.when(since, now)), "active")
+        text = gettext("It runs code outside its steps; execution started {when}")
+        return Answer(question, format_html(text, when=words.when(since, now)), "active")
     beat = words.when(step.heartbeat_at, now)
     if facts.is_stalled:
-        return Answer(question, format_html("{} {}", gettext("It is stalled. Last sign of life"), beat), "bad")
-    rate = Progress(step.processed, step.total, step.busy_seconds).rate
-    text = gettext("Yes, %s. Last sign of life") % rate if rate else gettext("Yes. Last sign of life")
-    return Answer(question, format_html("{} {}", text, beat), "active")
+        return Answer(question, format_html(gettext("It is stalled. Last sign of life {when}"), when=beat), "bad")
+    speed = pace(step)
+    text = gettext("Yes, {rate}. Last sign of life {when}") if speed else gettext("Yes. Last sign of life {when}")
+    return Answer(question, format_html(text, rate=speed, when=beat), "active")
 
 
 def _worker(facts: Facts) -> Answer:
@@ -133,9 +133,11 @@ def _worker(facts: Facts) -> Answer:
     if row.status not in WAITS_FOR_WORKER:
         return Answer(question, none)
     if facts.is_heard is None:
-        return Answer(question, f"{none} {gettext('Redis did not answer, so nobody knows who listens.')}", "waiting")
+        unknown = gettext("Redis did not answer, so nobody knows who listens.")
+        return Answer(question, f"{none} {unknown}", "waiting")
     if facts.is_heard:
-        return Answer(question, f"{none} {gettext('Workers listen there.')}")
+        heard = gettext("Workers listen there.")
+        return Answer(question, f"{none} {heard}")
     start = format_html(
         "{} <code>manage.py rqworker {}</code>", gettext("No worker listens there; start one:"), row.queue_name
     )
@@ -158,7 +160,7 @@ def _why(facts: Facts) -> Answer:
 def _why_last(facts: Facts) -> tuple[Text, str]:
     asked = _asked(facts) if facts.row.status == Status.ENQUEUED else ""
     last = "" if facts.last is None else _ended(facts.last)
-    return " ".join(filter(None, [last, asked])) or words.reason(facts.row.reason), "waiting"
+    return " ".join(filter(None, [last, asked])) or reason_of(facts.row.reason), "waiting"
 
 
 def _why_waiting(facts: Facts) -> tuple[Text, str]:
@@ -169,12 +171,12 @@ def _why_waiting(facts: Facts) -> tuple[Text, str]:
     if row.waiting_for and not until:
         return gettext("It waits for event “%s”.") % row.waiting_for, "waiting"
     if row.waiting_for:
-        text = gettext("It waits for event “%s” at most until") % row.waiting_for
-        return format_html("{} {}", text, until), "waiting"
+        text = gettext("It waits for event “{event}”; it gives up {when}")
+        return format_html(text, event=row.waiting_for, when=until), "waiting"
     if row.reason == "waiting":
-        return format_html("{} {}", gettext("It sleeps and goes on"), until), "waiting"
-    because = facts.error if row.reason == "error" and facts.error else words.reason(row.reason)
-    return format_html("{} {}: {}", gettext("It rests and goes on"), until, because), "waiting"
+        return format_html(gettext("It sleeps and goes on {when}"), when=until), "waiting"
+    because = facts.error if row.reason == "error" and facts.error else reason_of(row.reason)
+    return format_html(gettext("It rests and goes on {when}: {why}"), when=until, why=because), "waiting"
 
 
 def _why_asked(facts: Facts) -> tuple[Text, str]:
@@ -226,13 +228,14 @@ def _asked(facts: Facts) -> str:
         return ""
     values = {"who": row.request_by or gettext("somebody"), "when": words.exact(row.requested_at)}
     text = gettext("Asked by %(who)s, %(when)s.") % values
-    return f"{text} {gettext('Reason: %s') % row.request_reason}" if row.request_reason else text
+    reason = gettext("Reason: %s")
+    return f"{text} {reason % row.request_reason}" if row.request_reason else text
 
 
 def _ended(execution: Execution) -> str:
     values = {"number": execution.number, "outcome": words.outcome(execution.outcome)}
     text = gettext("Execution %(number)s: %(outcome)s") % values
-    why = words.reason(execution.reason)
+    why = reason_of(execution.reason)
     return f"{text} ({why})." if why else f"{text}."
 
 
@@ -309,8 +312,8 @@ def _left(facts: Facts) -> Answer:
         return Answer(question, gettext("It has ended."))
     if step is None or step.kind != StepRecord.Kind.STEP:
         return Answer(question, facts.family.text if facts.family.count else gettext("Nobody knows."))
-    progress = Progress(step.processed, step.total, step.busy_seconds)
-    if progress.seconds_left is None:
+    work = remaining(step)
+    if work is None:
         return Answer(question, gettext("Nobody knows: step “%s” does not say how much there is.") % step.name)
-    values = {"time": words.duration(progress.seconds_left), "step": step.name}
+    values = {"time": duration(work), "step": step.name}
     return Answer(question, gettext("%(time)s of work in step “%(step)s”") % values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,14 @@ class ViewsMixin(PermissionsMixin):
         """None of the columns as they are: some hold what should be masked."""
         return self.fieldsets or []
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django's. The row is watched from before it is read: what changes meanwhile is noticed."""
+        watched_row = self.watched_row(request, object_id)
+        tag = "" if watched_row is None else self.etag_of(request, watched_row)
+        return super().change_view(request, object_id, form_url, {"etag": tag, **(extra_context or {})})
+
     def render_change_form(
         self,
         request: HttpRequest,
@@ -75,9 +84,6 @@ class ViewsMixin(PermissionsMixin):
     ) -> HttpResponse:
         """The page of a continuation."""
         if obj is not None:
-            # Looked at before the page is made: what changes meanwhile is noticed.
-            watched_row = self.watched_row(request, obj.pk)
-            context["etag"] = "" if watched_row is None else self.etag_of(request, watched_row)
             context.update(self.page_context(request, obj))
         return super().render_change_form(request, context, add, change, form_url, obj)
 
@@ -103,8 +109,12 @@ class ViewsMixin(PermissionsMixin):
             "rq_url": self._rq_url(row),
         }
 
-    def watched_row(self, request: HttpRequest, pk: Any) -> Any:
-        """The row with what `etag_of` needs, or None."""
+    def watched_row(self, request: HttpRequest, object_id: str) -> Any:
+        """The row with what `etag_of` needs, or None. `object_id`: as in an address."""
+        try:
+            pk = uuid.UUID(unquote(object_id))
+        except ValueError:
+            return None
         rows: Any = self.get_queryset(request)
         return watched(rows.filter(pk=pk)).first()
 

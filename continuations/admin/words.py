@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from django.utils import formats, timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from ..records import StepRecord
 from ..transitions import Status
+from ..words import ago, number, until
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -64,23 +65,6 @@ SHAPES |= {
     "abandoned": SHAPES[Status.CANCELLED],
 }
 
-REASONS: dict[str, _StrPromise] = {
-    "stopping": gettext_lazy("the worker was told to stop"),
-    "timeout": gettext_lazy("its time was up"),
-    "max_runtime": gettext_lazy("it yielded to other jobs"),
-    "isolating": gettext_lazy("a step gets an execution of its own"),
-    "paused": gettext_lazy("it was paused"),
-    "cancelled": gettext_lazy("it was cancelled"),
-    "waiting": gettext_lazy("it waits"),
-    "orphaned": gettext_lazy("its worker died"),
-    "superseded": gettext_lazy("another execution took over"),
-    "database": gettext_lazy("the database was away"),
-    "error": gettext_lazy("an error"),
-    "crash": gettext_lazy("its process died"),
-    "forced": gettext_lazy("it was taken away by force"),
-    "handled": gettext_lazy("an error that the job handled"),
-}
-
 OUTCOMES: dict[str, _StrPromise] = {
     **{str(value): label for value, label in Status.choices},
     "died": gettext_lazy("died"),
@@ -92,11 +76,6 @@ KINDS: dict[str, _StrPromise] = {
     StepRecord.Kind.SLEEP: gettext_lazy("sleeps"),
     StepRecord.Kind.CHILDREN: gettext_lazy("waits for children"),
 }
-
-
-def reason(code: str) -> str:
-    """Why an execution ended. A reason of the job's own stands as it is."""
-    return str(REASONS.get(code, code))
 
 
 def outcome(code: str) -> str:
@@ -123,53 +102,11 @@ def shape(code: str) -> SafeString:
     )
 
 
-def grouped(number: float) -> str:
-    """A whole number as people of this language write it."""
-    return str(formats.number_format(round(number), decimal_pos=0, use_l10n=True, force_grouping=True))
-
-
-def percent(fraction: float) -> str:
-    """A share, rounded down: only what is done is at 100 %."""
-    return gettext("%(number)s %%") % {"number": int(fraction * 100)}
-
-
-def duration(seconds: float) -> str:
-    """A span of time in its two largest units."""
-    whole = max(round(seconds), 0)
-    if whole < 60:
-        return gettext("%(s)d s") % {"s": whole}
-    if whole < 3600:
-        return gettext("%(min)d min %(s)d s") % {"min": whole // 60, "s": whole % 60}
-    if whole < 86400:
-        return gettext("%(h)d h %(min)d min") % {"h": whole // 3600, "min": whole % 3600 // 60}
-    return gettext("%(d)d d %(h)d h") % {"d": whole // 86400, "h": whole % 86400 // 3600}
-
-
-def rough(seconds: float) -> str:
-    """A span of time in its largest unit."""
-    whole = max(round(seconds), 0)
-    for size, word in ((86400, gettext("%d d")), (3600, gettext("%d h")), (60, gettext("%d min"))):
-        if whole >= size:
-            return word % (whole // size)
-    return gettext("%d s") % whole
-
-
-def rate(per_second: float) -> str:
-    """A speed, in a unit in which it is a number to read."""
-    if per_second <= 0:
-        return ""
-    for factor, pattern in ((1, gettext("%s/s")), (60, gettext("%s/min")), (3600, gettext("%s/h"))):
-        if per_second * factor >= 1:
-            return pattern % grouped(per_second * factor)
-    return gettext("%s/d") % grouped(per_second * 86400)
-
-
 def when(moment: dt.datetime | None, now: dt.datetime) -> SafeString | str:
     """A moment as its distance from now; the exact time is its title, and what machines read."""
     if moment is None:
         return ""
-    seconds = (now - moment).total_seconds()
-    text = gettext("%s ago") % rough(seconds) if seconds >= 0 else gettext("in %s") % rough(-seconds)
+    text = ago(moment, now) if moment <= now else until(moment, now)
     return format_html(
         '<time datetime="{}" title="{}" data-continuations-when>{}</time>', moment.isoformat(), exact(moment), text
     )
@@ -189,19 +126,9 @@ def clock(moment: dt.datetime) -> SafeString:
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact(moment), text)
 
 
-def counted(processed: int, total: int | None) -> str:
-    """How much is done: without a total, beyond it, or as a share of it."""
-    if total is None:
-        return gettext("%s done") % grouped(processed) if processed else ""
-    if processed > total:
-        values = {"done": grouped(processed), "total": grouped(total)}
-        return gettext("%(done)s done, %(total)s expected") % values
-    return gettext("%(done)s of %(total)s") % {"done": grouped(processed), "total": grouped(total)}
-
-
 def steps_done(count: int) -> str:
     """How many steps there were."""
-    return ngettext("%s step", "%s steps", count) % grouped(count)
+    return ngettext("%s step", "%s steps", count) % number(count)
 
 
 PAUSE = pgettext_lazy("button", "Pause")

@@ -18,7 +18,9 @@ from opentelemetry import context, metrics, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from .. import __version__, log, signals
+import continuations
+
+from .. import log, signals
 from ..errors import text_of
 
 if TYPE_CHECKING:
@@ -82,8 +84,8 @@ class Listener:
 
     def __init__(self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
         self._tracer_provider, self._meter_provider = tracer_provider, meter_provider
-        self._tracer = trace.get_tracer(NAME, __version__, tracer_provider)
-        meter = metrics.get_meter(NAME, __version__, meter_provider)
+        self._tracer = trace.get_tracer(NAME, continuations.__version__, tracer_provider)
+        meter = metrics.get_meter(NAME, continuations.__version__, meter_provider)
         self._enqueued = meter.create_counter("continuations.enqueued", "{continuation}", "Enqueued continuations")
         self._executions = meter.create_counter("continuations.executions", "{execution}", "Executions started")
         self._interruptions = meter.create_counter(

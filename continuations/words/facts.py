@@ -66,7 +66,7 @@ def listening(queue_name: str, listeners: int | None) -> str:
 
 def dead(proof: str) -> str:
     """What the proof that an owner is dead (`presence.death`) means."""
-    return _("it is dead (%(proof)s), and recovery will put the job back on its queue") % {"proof": proof}
+    return _("it is dead (%(proof)s), and recovery will put the job back on its queue") % {"proof": _(proof)}
 
 
 def place(step: StepRecord) -> str:

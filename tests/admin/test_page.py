@@ -26,12 +26,12 @@ SAID = {
     states.enqueued: ["enqueued", "Not now. It waits for a worker", "It has not started yet.", "at the beginning"],
     states.running: [
         "running",
-        "step 2 · 60 % · 6 of 10 · 2/s · 2 s left",
-        "Yes, 2/s. Last sign of life",
+        "step 2 · 6 of 10 (60 %) · 2.0 a second · 2.0 s left",
+        "Yes, 2.0 a second. Last sign of life",
         "process",
         "this is its first execution",
         "To leave it alone. Pausing stops it at its next checkpoint",
-        "2 s of work in step “load”",
+        "2.0 s of work in step “load”",
     ],
     states.stalled: ["stalled", "It is stalled. Last sign of life 20 min ago", "To look at its worker"],
     states.interrupted: [
@@ -40,7 +40,7 @@ SAID = {
         "it goes on in step “load” at cursor 4",
     ],
     states.waiting_for_event: ["No, it rests", "It waits for event “approved”.", "To send event “approved”"],
-    states.waiting_with_time_out: ["It waits for event “approved” at most until"],
+    states.waiting_with_time_out: ["It waits for event “approved”; it gives up in"],
     states.sleeping: ["It sleeps and goes on in", "it goes on by itself once the time has come"],
     states.backing_off: ["It rests and goes on", "ConnectionError: no route"],
     states.waiting_for_children: ["0 of 2 children", "It waits for its children", "once its children have ended"],
@@ -94,7 +94,7 @@ def test_every_step_shows_state_cursor_result_counts_and_rate(admin_client: Clie
     text = text_of(admin_client, states.running())
     assert "1 check completed" in text
     assert '{"rows": 10}' in text
-    assert "2 load running 6 of 10 · 2/s 6" in text
+    assert "2 load running 6 of 10 (60 %) · 2.0 a second 6" in text
 
 
 def test_every_execution_shows_worker_wait_run_cursors_and_why_it_ended(admin_client: Client) -> None:
@@ -111,8 +111,8 @@ def test_every_execution_shows_worker_wait_run_cursors_and_why_it_ended(admin_cl
     lines = admin_client.get(address(row)).context["page"].executions
     assert [(line.record.number, line.waited, line.ran) for line in lines] == [
         (3, "1 min 40 s", "1 h 1 min"),
-        (2, "1 min 0 s", "5 s"),
-        (1, "5 s", "30 s"),
+        (2, "1 min", "5.0 s"),
+        (1, "5.0 s", "30 s"),
     ]
     assert [(line.before, line.after) for line in lines] == [("6", ""), ("3", "6"), ("", "3")]
     assert [line.why for line in lines] == ["", "the worker was told to stop", "the worker was told to stop"]

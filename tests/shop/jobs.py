@@ -88,6 +88,27 @@ class Fails(ContinuableJob):
         return "fine"
 
 
+class Poisoned(Count):
+    """Goes on and on, until the ledger has poison in it, and again once that is fixed."""
+
+    resume_errors_after_advancing = False
+
+    def count(self, step: Step) -> None:
+        step.progress(total=self.n)
+        for i in step.iterate(range(self.n)):
+            found = set(Applied.objects.filter(run=self.run).values_list("item", flat=True))
+            if "poison" in found and "fixed" not in found:
+                raise ValueError("row is poisoned")
+            time.sleep(self.pause)
+
+
+class Approved(ContinuableJob):
+    """Waits to be told."""
+
+    def perform(self) -> Any:
+        return self.wait_for("approved")
+
+
 class Commits(ContinuableJob):
     """Every kind of transaction: a step that is one, blocks of a step, and some of Django's own."""
 

@@ -1,4 +1,4 @@
-"""The app that turns OpenTelemetry on."""
+"""The app that turns OpenTelemetry and Prometheus on, as the docs show it."""
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -12,11 +12,13 @@ class WatchedConfig(AppConfig):
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        import continuations.contrib.opentelemetry
+        from continuations.contrib.opentelemetry import instrument
+        from continuations.contrib.prometheus import register
         from tests.watched.files import FileExporter
 
         provider = TracerProvider()
         # Exports once an hour, if nobody asks for it earlier.
         provider.add_span_processor(BatchSpanProcessor(FileExporter(settings.WATCHED), schedule_delay_millis=3_600_000))
         trace.set_tracer_provider(provider)
-        continuations.contrib.opentelemetry.instrument()
+        instrument()
+        register()
