@@ -254,6 +254,8 @@ class Sequence:
             raise InvalidStepError(
                 f"step {name!r} was met twice in one execution; steps met: {misfits.listed(self.met)}"
             )
+        if name in self._renamed:
+            raise misfits.renamed_away(name, self._renamed[name])
 
     def _check_block(self, name: str) -> None:
         if self._running and self.current is not None:
