@@ -32,7 +32,7 @@ def test_a_lost_stock_worker_is_replaced_once_its_record_has_run_out(start_worke
     first = start_worker("default")
     redis = django_rq.get_connection("default")
     # As if this Redis had not been emptied for an hour.
-    redis.set(MARKER_KEY, dt.datetime.now(tz=dt.timezone.utc).timestamp() - 3600)
+    redis.set(MARKER_KEY, dt.datetime.now(tz=dt.UTC).timestamp() - 3600)
     continuation = Count.enqueue("a", 400)
     eventually(lambda: Applied.objects.count() > 20, first.output)
     # As if it was another machine: its processes cannot be looked up here.
