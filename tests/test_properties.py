@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -283,7 +284,7 @@ class Disturbance:
             raise NotWanted
         if kind == "death":
             self.die()
-        with self.stood_aside():
+        with self.stood_aside(), no_error_of_the_job():
             if kind in ASKED:
                 self.life.ask(kind)
             elif kind == "duplicate":
@@ -347,6 +348,15 @@ class Disturbance:
             yield
         finally:
             self.aside = aside
+
+
+@contextlib.contextmanager
+def no_error_of_the_job() -> Iterator[None]:
+    """What fails in here fails the test: as an error it would be the job's, and be resumed."""
+    try:
+        yield
+    except Exception:
+        pytest.fail(traceback.format_exc())
 
 
 class Life:
@@ -426,13 +436,19 @@ class Life:
         elif kind == "force":
             self.force(row)
         else:
-            verb = "resume" if kind == "take back" else kind
-            try:
-                getattr(row, verb)()
-            except TransitionError:
-                assert row.status not in LEADS[verb]
-            else:
-                assert row.status == LEADS[verb][Status(self.row.status)]
+            if kind == "take back" and row.status == Status.RUNNING:
+                self.call("pause", row)
+            self.call("resume" if kind == "take back" else kind, row)
+        self.observe()
+
+    def call(self, verb: str, row: Continuation) -> None:
+        before = Status(row.status)
+        try:
+            getattr(row, verb)()
+        except TransitionError:
+            assert before not in LEADS[verb]
+        else:
+            assert row.status == LEADS[verb][before]
         self.observe()
 
     def send(self, row: Continuation) -> None:
@@ -446,7 +462,9 @@ class Life:
         row.send(name, f"second {name}")
 
     def force(self, row: Continuation) -> None:
-        """Take it from an execution that has not heeded a request."""
+        """Take it from an execution that has not heeded a request, now or for long."""
+        if row.status == Status.RUNNING:
+            self.call("pause" if len(self.history) % 2 else "cancel", row)
         verb = {Status.PAUSING: "pause", Status.CANCELLING: "cancel"}.get(Status(row.status))
         if verb is not None:
             make_old(row)
