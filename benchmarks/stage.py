@@ -17,7 +17,7 @@ from .case import Side
 from .environments import ROOT, python_of
 
 # Seconds after which a measurement is given up.
-PATIENCE = 300.0
+PATIENCE = 600.0
 
 
 class NotMeasuredError(Exception):

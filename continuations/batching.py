@@ -35,8 +35,9 @@ class Batches(Generic[T]):
     def __init__(self, source: Source[T], limit: int) -> None:
         self._source = source
         self._limit = limit
-        # How much the list in hand counts.
+        # How much the list in hand counts, and which item it ends with.
         self._counted = 0
+        self._key: Any = None
 
     def after(self, cursor: Any, /) -> Iterator[tuple[list[T], Any]]:
         return self._lists(self._source.after(cursor))
@@ -48,8 +49,12 @@ class Batches(Generic[T]):
         total = getattr(self._source, "total", None)
         return None if total is None else cast("int | None", total())
 
+    def key(self, cursor: Any) -> Any:
+        """Which list is in hand: see `Nested.key`."""
+        return self._key
+
     def _lists(self, rows: Iterator[tuple[T, Any]]) -> Iterator[tuple[list[T], Any]]:
-        size = getattr(self._source, "size", None)
+        size, key = getattr(self._source, "size", None), getattr(self._source, "key", None)
         items: list[T] = []
         counted, end = 0, None
         for item, end in rows:
@@ -59,6 +64,7 @@ class Batches(Generic[T]):
                 continue
             items.append(item)
             counted += 1 if size is None else size(item)
+            self._key = end if key is None else key(end)
             if len(items) == self._limit:
                 self._counted = counted
                 yield items, end

@@ -23,11 +23,11 @@ def nested(outer: Source[A] | Iterable[A], inner: Callable[[A], Source[B] | Iter
     `outer`, and what `inner` returns, are whatever `step.iterate` takes. `nested` in `nested` goes deeper:
     `nested(nested(accounts, orders_of), lambda pair: lines_of(pair[1]))` gives items `((account, order), line)`.
 
-    The cursor is `(before, (after, inner))`: the cursors of `outer` before and after its item in hand, and the cursor
-    of that item's inner source. It moves with each pair, and past an item with nothing inside to `(after,)`. When the
-    job is resumed, the walk goes on from `before`, and an item whose cursor is `after` again goes on within itself.
-    If that item is gone, the next one begins at its own start; if others have come in before it, they are visited
-    first, and until it is met again its place stays at the end of the cursor.
+    The cursor is `(before, (item, inner))`: the cursor of `outer` before its item in hand, the one after it, which
+    tells what item that is, and the cursor of its inner source. It moves with each pair, and past an item with nothing
+    inside to `(after,)`. When the job is resumed, the walk goes on from `before`, and the same item goes on at `inner`.
+    If that item is gone, the next one begins at its own start. If others have come in before it, they are visited
+    first, and its place stays at the end of the cursor until it is met again.
 
     Progress counts pairs, or as much as the inner source says of its item. There is no `total`, since that would be a
     query for each item; `step.progress(total=…)` sets one.
@@ -49,14 +49,14 @@ class Nested(Generic[A, B]):
         self._inner = inner
         # Of the inner source in hand.
         self._size: Callable[[B], int] | None = None
+        self._key: Callable[[Any], Any] | None = None
 
     def after(self, cursor: Any, /) -> Iterator[tuple[tuple[A, B], tuple[Any, ...]]]:
         if cursor is None:
             return self._pairs(None, [])
         if not isinstance(cursor, tuple) or not cursor or not all(map(_is_pair, cursor[1:])):
             raise TypeError(
-                f"Cursor {cursor!r} is no place in a nested(): expected (before, (after, inner)), or None for the "
-                "start."
+                f"Cursor {cursor!r} is no place in a nested(): expected (before, (item, inner)), or None for the start."
             )
         return self._pairs(cursor[0], list(cursor[1:]))
 
@@ -66,18 +66,25 @@ class Nested(Generic[A, B]):
     def total(self) -> None:
         return None
 
+    def key(self, cursor: tuple[Any, ...]) -> Any:
+        """Which pair is in hand. Its cursor also tells where the walk has come from, and that may be gone."""
+        item, place = cursor[1]
+        return (item, place if self._key is None else self._key(place))
+
     def _pairs(self, before: Any, begun: list[tuple[Any, Any]]) -> Iterator[tuple[tuple[A, B], tuple[Any, ...]]]:
+        key_of = getattr(self._outer, "key", None)
         for item, after in self._outer.after(before):
             if is_gap(item):
                 before = after
                 yield GAP, (before, *begun)
                 continue
-            begin = _taken(begun, after)
+            key = after if key_of is None else key_of(after)
+            begin = _taken(begun, key)
             source = self._source(item)
-            self._size = getattr(source, "size", None)
-            is_empty = True
+            self._size, self._key = getattr(source, "size", None), getattr(source, "key", None)
+            is_empty = begin is None
             for each, place in source.after(begin):
-                cursor = (before, (after, place), *begun)
+                cursor = (before, (key, place), *begun)
                 if is_gap(each):
                     yield GAP, cursor
                     continue
@@ -101,10 +108,10 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) == 2
 
 
-def _taken(begun: list[tuple[Any, Any]], after: Any) -> Any:
-    """The place within the item that ends at `after`, if it was begun; it is in hand again then."""
-    for index, (end, place) in enumerate(begun):
-        if end == after:
+def _taken(begun: list[tuple[Any, Any]], key: Any) -> Any:
+    """The place within this item, if it was begun; it is in hand again then."""
+    for index, (item, place) in enumerate(begun):
+        if item == key:
             del begun[index]
             return place
     return None

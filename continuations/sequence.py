@@ -42,8 +42,9 @@ class Sequence:
         self._rest_is_over = rest_is_over
         # A step whose wait timed out, until the job goes on with another one.
         self.timed_out: Step | None = None
-        if renamed := type(progress.job).renamed_steps:
-            records = [_renamed(record, renamed) for record in records]
+        self._renamed = type(progress.job).renamed_steps
+        if self._renamed:
+            records = [_renamed(record, self._renamed) for record in records]
         last = records[-1] if records else None
         self.in_progress = last if isinstance(last, StepRecord) else None
         self.completed = records if self.in_progress is None else records[:-1]
@@ -254,6 +255,8 @@ class Sequence:
             raise InvalidStepError(
                 f"step {name!r} was met twice in one execution; steps met: {misfits.listed(self.met)}"
             )
+        if name in self._renamed:
+            raise misfits.renamed_away(name, self._renamed[name])
 
     def _check_block(self, name: str) -> None:
         if self._running and self.current is not None:

@@ -7,6 +7,7 @@ once.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import itertools
 from collections import defaultdict
@@ -14,13 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from continuations import ContinuableJob, Step, WaitTimeout, attribute, codec, retry_on
 from continuations.execution import execute
 from continuations.models import Continuation
-from continuations.sources import batches
+from continuations.sources import GAP, batches, nested, pages
 from continuations.workplace import Workplace
 from tests.shop.models import Applied, Product
 
@@ -384,6 +386,116 @@ class Enqueues(Shape):
         self.once(Continuation.objects.for_job(Child).filter(arguments_json__contains=self.run_name).count())
 
 
+class Pages(Shape):
+    """Fetched with tokens; one page is empty, and the end is not the start."""
+
+    def work(self) -> Any:
+        self.step(self.plain)
+        return self.step(self.in_blocks)
+
+    def plain(self, step: Step) -> Any:
+        for page in step.iterate(pages(_fetch)):
+            self.again(page)
+        return step.cursor
+
+    def in_blocks(self, step: Step) -> Any:
+        for page in step.iterate(pages(_fetch)):
+            with step.atomic():
+                self.once(page)
+                self.count += len(page)
+        return self.count
+
+
+_PAGES = {None: (["a", "b"], "1"), "1": ([], "2"), "2": (["c"], None)}
+
+
+def _fetch(token: str | None) -> tuple[list[str], str | None]:
+    return _PAGES[token]
+
+
+class Nested(Shape):
+    """A source in each item of another, with nothing in some; rows in rows, and in batches across them."""
+
+    def work(self) -> Any:
+        self.step(self.walk)
+        self.step(self.rows)
+        return self.count
+
+    def walk(self, step: Step) -> None:
+        for pair in step.iterate(nested(list("abcd"), lambda letter: {"a": [1, 2], "c": [3]}.get(letter, []))):
+            self.again(pair)
+
+    def rows(self, step: Step) -> None:
+        products = Product.objects.filter(note="shapes")
+        deep = nested(nested(products, lambda product: products.filter(pk__lt=product.pk)), lambda _: pages(_fetch))
+        for pairs in step.iterate(batches(deep, 4)):
+            with step.atomic():
+                self.once([(first.name, second.name, page) for (first, second), page in pairs])
+                self.count += len(pairs)
+
+
+class Countdown:
+    """A source of a user's, with all that one may have. The odd ones are gaps."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+    def after(self, cursor: int | None) -> Iterator[tuple[Any, int]]:
+        for left in range(self.start if cursor is None else cursor - 1, 0, -1):
+            yield (GAP if left % 2 else left), left
+
+    def size(self, item: int) -> int:
+        return item
+
+    def total(self) -> int:
+        return sum(range(self.start + 1))
+
+
+class OwnSource(Shape):
+    def work(self) -> Any:
+        self.step(self.walk)
+        self.step(self.in_blocks)
+
+    def walk(self, step: Step) -> None:
+        for left in step.iterate(Countdown(4)):
+            self.again(left)
+
+    def in_blocks(self, step: Step) -> None:
+        for left in step.iterate(Countdown(3)):
+            with step.atomic():
+                self.once(left)
+
+
+class Renames(Shape):
+    """Whatever comes after the execution that began the walk runs the code of a later version."""
+
+    name = "walk"
+
+    def work(self) -> Any:
+        first = self.step(self.name, self.walk)
+        return [first, self.step("last", self.last)]
+
+    def again(self, item: object) -> None:
+        # By the name that is stored.
+        did[self.run_name].append(f"{'last' if self.current_step == 'last' else 'walk'}: {item}")
+
+    def walk(self, step: Step) -> Any:
+        Continuation.objects.filter(pk=self.continuation.pk).update(job_path=f"{__name__}.{Renamed.__name__}")
+        for item in step.iterate(["a", "b", "c"]):
+            self.again(item)
+            self.seen.append(item)
+        return [*self.seen]
+
+    def last(self, step: Step) -> None:
+        for item in step.iterate(["d"]):
+            self.again(item)
+
+
+class Renamed(Renames):
+    renamed_steps = {"walk": "go", "go": "go over them"}
+    name = "go over them"
+
+
 class Coroutine(Shape):
     def work(self) -> Any:
         self.step(self.walk)
@@ -396,6 +508,111 @@ class Coroutine(Shape):
     async def last(self) -> str:
         self.again("last")
         return "done"
+
+
+class CoroutineSets(Shape):
+    """A cursor that a coroutine moves itself."""
+
+    def work(self) -> Any:
+        return self.step(self.move, start=0)
+
+    async def move(self, step: Step) -> str:
+        while step.cursor < 3:
+            self.again(step.cursor)
+            step.advance()
+            await step.acheckpoint()
+        return f"moved to {step.cursor}"
+
+
+class CoroutineBlocks(Blocks):
+    """Blocks in turns and beside them, one of which is rolled back first, and pages that a coroutine fetches."""
+
+    async def walk(self, step: Step) -> Any:
+        async for item in step.iterate(["a", "b"]):
+            self.again(item)
+            try:
+                async with step.atomic():
+                    await sync_to_async(self.once)("never")
+                    self.seen.append("never")
+                    raise ValueError
+            except ValueError:
+                pass
+            async with step.atomic():
+                await sync_to_async(self.once)(item)
+                self.seen.append(item)
+        return self.seen
+
+    async def beside(self, step: Step) -> Any:
+        while step.cursor < 12:
+            async with step.atomic():
+                await sync_to_async(self.once)(step.cursor)
+                step.advance()
+        return step.cursor
+
+
+class CoroutineSources(Shape):
+    """Batches, rows, nested ones, and pages that a coroutine fetches."""
+
+    def work(self) -> Any:
+        self.step(self.pages)
+        return self.step(self.rows)
+
+    async def pages(self, step: Step) -> None:
+        async for page in step.iterate(pages(self.fetch)):
+            self.again(page)
+
+    async def fetch(self, token: str | None) -> tuple[list[str], str | None]:
+        await asyncio.sleep(0)
+        return _fetch(token)
+
+    async def rows(self, step: Step) -> int:
+        products = Product.objects.filter(note="shapes")
+        async for pairs in step.iterate(batches(nested(products, lambda product: list(product.name)), 2)):
+            async with step.atomic():
+                await sync_to_async(self.once)([name for _, name in pairs])
+                self.count += len(pairs)
+        return self.count
+
+
+class CoroutineFails(Fails):
+    async def walk(self, step: Step) -> None:
+        async for item in step.iterate(["a", "b", "c"]):
+            async with step.atomic():
+                await sync_to_async(self.once)(item)
+                self.again(item)
+                if item == "b":
+                    self.raise_once("b")
+
+
+@retry_on(ConnectionError, wait=0, attempts=2)
+class CoroutineFailsWithPolicy(CoroutineFails):
+    may_fail = False
+
+
+class CoroutineAtomicSteps(AtomicSteps):
+    def work(self) -> Any:
+        first = self.step("first", lambda: self.anote("first"), atomic=True)
+        self.step("between", lambda: self.again("between"))
+        self.step("second", lambda: self.anote(first), atomic=True)
+        return self.step("third", lambda: self.anote("third"), atomic=True)
+
+    async def anote(self, item: str) -> str:
+        return await sync_to_async(self.note)(item)
+
+
+class CoroutineTransactions(Transactions):
+    """The part with the transaction is a plain function."""
+
+    async def move(self, step: Step) -> None:
+        while step.cursor < 3:
+            await sync_to_async(self.book)(step)
+            await step.acheckpoint()
+
+    def book(self, step: Step) -> None:
+        with transaction.atomic():
+            self.once(step.cursor)
+            self.count += 1
+            step.advance()
 
 
 SHAPES: list[type[Shape]] = [
@@ -420,7 +637,18 @@ SHAPES: list[type[Shape]] = [
     RollsBack,
     Insists,
     Enqueues,
+    Pages,
+    Nested,
+    OwnSource,
+    Renames,
     Coroutine,
+    CoroutineSets,
+    CoroutineBlocks,
+    CoroutineSources,
+    CoroutineFails,
+    CoroutineFailsWithPolicy,
+    CoroutineAtomicSteps,
+    CoroutineTransactions,
 ]
 
 

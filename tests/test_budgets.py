@@ -190,6 +190,31 @@ def test_no_statement_is_made_between_two_beats(monkeypatch: pytest.MonkeyPatch)
     assert len(ledger["beats"]) == 1 + ASKS
 
 
+class Asked(Workplace):
+    """Counts how often it is asked for what only a round trip tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 0
+
+    def ask(self) -> str | None:
+        self.times += 1
+        return None
+
+
+@pytest.mark.parametrize(("pause", "times"), [(3600.0, 1), (0.0, 30)])
+def test_redis_is_asked_no_more_often_than_every_so_often(
+    monkeypatch: pytest.MonkeyPatch, pause: float, times: int
+) -> None:
+    """C2: however closely beats follow each other."""
+    monkeypatch.setattr("continuations.stopping.ASK_PAUSE", pause)
+    place = Asked()
+    global ledger
+    with Ledger() as ledger:
+        execute(Job.enqueue(0, 30).pk, 0, place)
+    assert place.times == times
+
+
 def test_a_block_costs_one_statement_beside_what_is_done_in_it() -> None:
     """C5"""
     run(Blocks.enqueue(20))

@@ -377,24 +377,6 @@ def test_a_killed_worker_and_horse_are_replaced_by_another_worker_within_fifteen
     assert succeeded.started_at - last.at < dt.timedelta(seconds=15)
 
 
-@pytest.mark.slow
-def test_a_lost_stock_worker_is_replaced_once_its_record_in_rq_has_run_out(start_worker: StartWorker) -> None:
-    """W5: nobody else is there to look, so `recover()` is called until it has proof."""
-    first = start_worker("default")
-    redis_remembers()
-    continuation = Count.enqueue("a", 400)
-    eventually(lambda: len(items("a")) > 20, first.output)
-    Execution.objects.update(boot="another")
-    first.signal_all(signal.SIGKILL)
-    eventually(lambda: status(continuation) == "running")
-    lost = timezone.now()
-    eventually(lambda: bool(Continuation.objects.recover()), patience=300)
-    tell("loss of a stock worker to its recovery", lost, timezone.now())
-    second = start_worker("default", "--burst")
-    eventually(lambda: status(continuation) == "succeeded", second.output)
-    assert items("a") == expected(400)
-
-
 def test_a_worker_that_starts_again_on_the_same_host_goes_on_at_once(start_worker: StartWorker) -> None:
     """§6: the process table proves death."""
     first = start_worker("default", worker_class=None)

@@ -510,7 +510,10 @@ class ErrorSwallowed(ContinuableJob):
 def test_a_step_after_one_whose_error_was_swallowed_is_refused() -> None:
     """S2: "broken" is in progress and was met; no other step may take its place."""
     ErrorSwallowed.enqueue()
-    with pytest.raises(InvalidStepError, match=r"'next'.*'broken'"):
+    with pytest.raises(
+        InvalidStepError,
+        match=r"'next' was met, but step 'broken' is in progress: it was left by an error, .* Catch it",
+    ):
         run_enqueued()
     assert did == ["caught"]
 
