@@ -6,7 +6,6 @@ lost between two of them is found by recovery.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -36,10 +35,10 @@ def after_end(row: Continuation) -> None:
     if row.status not in FINISHED:
         return
     if row.parent_id is not None:
-        wake = functools.partial(wake_parent, type(row), alias, row.parent_id)
-        transaction.on_commit(wake, using=alias, robust=True)
+        parent_id = row.parent_id
+        transaction.on_commit(lambda: wake_parent(type(row), alias, parent_id), using=alias, robust=True)
     if row.status == Status.CANCELLED:
-        transaction.on_commit(functools.partial(cancel_children, row), using=alias, robust=True)
+        transaction.on_commit(lambda: cancel_children(row), using=alias, robust=True)
 
 
 def wake_parent(model: type[Continuation], alias: str, pk: uuid.UUID, *, patience: float = PATIENCE) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -222,7 +221,7 @@ class Continuation(models.Model):
             changes = self._taken_away("cancel", Status.CANCELLING, force=force)
             changes |= {"finished_at": timezone.now(), "active_key": None, "check_after": upkeep.after_push()}
             self._move(Status.CANCELLED, "cancel", **_request(by, reason), **changes, reason="cancelled")
-            transaction.on_commit(functools.partial(report_end, self), using=self._state.db, robust=True)
+            transaction.on_commit(lambda: report_end(self), using=self._state.db, robust=True)
             after_end(self)
             signals.emit_on_commit(signals.cancelled, self)
 
@@ -250,7 +249,7 @@ class Continuation(models.Model):
             rewind(self, step, keep_cursor=keep_cursor)
             self._reopen(**_request(by, reason), result_json=None)
             signals.emit_on_commit(signals.retried, self)
-            transaction.on_commit(functools.partial(cancel_strays, self), using=self._state.db, robust=True)
+            transaction.on_commit(lambda: cancel_strays(self), using=self._state.db, robust=True)
 
     def set_cursor(self, step: str, cursor: Any, *, by: str = "", reason: str = "") -> None:
         """Move the cursor of the step in progress while nothing runs, for example past a row that cannot be done.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -108,7 +107,7 @@ def _delete(candidates: ContinuationQuerySet) -> int:
         # that. Foreign keys of the project do what their on_delete says.
         pks = [row.pk for row in doomed]
         Continuation.objects.using(alias).filter(pk__in=pks).only("pk").delete()
-        transaction.on_commit(functools.partial(_forget, doomed), using=alias, robust=True)
+        transaction.on_commit(lambda: _forget(doomed), using=alias, robust=True)
     return len(doomed)
 
 

@@ -7,7 +7,6 @@ Where a process dies between a commit and its signal, the signal is not sent: fo
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -59,5 +58,4 @@ def emit(signal: Signal, continuation: Continuation, **facts: Any) -> None:
 def emit_on_commit(signal: Signal, continuation: Continuation, **facts: Any) -> None:
     """Send `signal` once the transaction on the continuation's database has committed."""
     if signal.receivers:
-        send = functools.partial(emit, signal, continuation, **facts)
-        transaction.on_commit(send, using=continuation._state.db, robust=True)
+        transaction.on_commit(lambda: emit(signal, continuation, **facts), using=continuation._state.db, robust=True)

@@ -360,6 +360,26 @@ def test_a_request_that_met_a_dead_owner_is_fulfilled_by_the_next_delivery(reque
     assert (stored.check_after is not None) == ended
 
 
+class BrokenDelivery(RecordingDelivery):
+    def push_anchor(self, continuation: Continuation) -> None:
+        raise RuntimeError("broken delivery")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_fails_after_the_commit_of_a_verb_is_logged_and_stops_nothing_else(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CONTINUATIONS = {**settings.CONTINUATIONS, "DELIVERY": "tests.test_control.BrokenDelivery"}
+    parent, child = Load.enqueue(), Load.enqueue()
+    Continuation.objects.filter(pk=child.pk).update(parent=parent)
+    with transaction.atomic():
+        parent.cancel()
+        transaction.on_commit(lambda: did.append("after"))
+    child.refresh_from_db()
+    assert (parent.status, child.status, did) == ("cancelled", "cancelled", ["after"])
+    assert "broken delivery" in caplog.text
+
+
 # Moving the cursor
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from continuations import (
@@ -520,3 +521,22 @@ def test_names_of_events_are_told_apart_as_python_does() -> None:
     assert status(continuation) == "waiting"
     continuation.send("approval", 1)
     assert run_until_finished(continuation).result == [1, 2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_child_whose_parent_cannot_be_woken_has_ended_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    """Recovery wakes the parent."""
+    parent = Parent.enqueue(1)
+    run_enqueued(Parent)
+
+    def fail(execute: Any, sql: str, *rest: Any) -> Any:
+        # The child is put back by nobody.
+        if sql.startswith("UPDATE") and "enqueued_at" in sql:
+            raise OperationalError("deadlock detected")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(fail):
+        assert run_enqueued(Child) == 1
+    assert Continuation.objects.for_job(Child).get().status == "succeeded"
+    assert status(parent) == "waiting"
+    assert "deadlock detected" in caplog.text
