@@ -24,6 +24,9 @@ from tests.shapes import (
     AtomicSteps,
     Bench,
     Blocks,
+    CoroutineBlocks,
+    CoroutineSets,
+    CoroutineTransactions,
     Death,
     Fails,
     Insists,
@@ -314,7 +317,13 @@ def test_who_is_replaced_at_any_statement_does_nothing_more(shape: type[Shape], 
 
 
 @pytest.mark.parametrize("fail", [time_out, lose_connection])
-@pytest.mark.parametrize("shape", [Steps, Sets, Transactions, Blocks, Insists, AtomicSteps, IsolatedLast, Fails])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *(Steps, Sets, Transactions, Blocks, Insists, AtomicSteps, IsolatedLast, Fails),
+        *(CoroutineSets, CoroutineBlocks, CoroutineTransactions),
+    ],
+)
 @pytest.mark.parametrize("interval", [0], indirect=True)
 def test_a_statement_without_an_answer_changes_nothing(
     shape: type[Shape], fail: Callable[[], None], interval: float
