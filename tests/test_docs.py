@@ -41,7 +41,7 @@ def test_what_the_docs_import_from_this_package_is_there(page: str, block: str) 
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("name", ["enqueueing.md"])
+@pytest.mark.parametrize("name", ["control.md", "enqueueing.md", "following-up.md", "waiting.md"])
 def test_the_code_of_a_page_runs_from_top_to_bottom(name: str) -> None:
     """With the delivery of the tests: what it enqueues is written, and runs nowhere."""
     # A class is stored by its module, as a worker would import it.

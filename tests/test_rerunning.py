@@ -253,6 +253,8 @@ class Parent(ContinuableJob):
 
 class Child(ContinuableJob):
     def perform(self, name: str) -> None:
+        if world.get("fails") and name != "before":
+            raise ConnectionError
         did.append(name)
 
 
@@ -283,6 +285,24 @@ def test_children_of_forgotten_steps_are_cancelled_in_a_test_case_too() -> None:
     parent.rerun_from("fan_out")
     run_enqueued(Child)
     assert did == ["before"]
+
+
+def test_a_parent_can_look_again_at_children_that_were_retried() -> None:
+    world["fails"] = True
+    parent = Parent.enqueue()
+    run_enqueued(Parent)
+    with pytest.raises(ConnectionError):
+        run_enqueued(Child)
+    assert run_until_finished(parent).status == "succeeded"
+    world["fails"] = False
+    failed = parent.children.get(status="failed")
+    failed.retry()
+    parent.rerun_from("children")
+    assert run_until_finished(parent).status == "waiting"
+    run_until_finished(failed)
+    assert run_until_finished(parent).result == ["before", "of run 1"]
+    assert set(parent.children.values_list("status", flat=True)) == {"succeeded"}
+    assert did == ["before", "of run 1"]
 
 
 @pytest.mark.django_db(transaction=True)
