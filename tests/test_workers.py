@@ -21,7 +21,7 @@ from continuations.models import Continuation
 from continuations.outages import PAUSES
 from tests.processes import Worker, eventually, tell
 from tests.shop import jobs
-from tests.shop.jobs import Count, DiesOnce, Fails, Slow, SlowRetry
+from tests.shop.jobs import Awaits, Count, DiesOnce, Fails, Moved, Slow, SlowRetry
 from tests.shop.models import Applied
 
 pytestmark = [pytest.mark.workers, pytest.mark.django_db(transaction=True)]
@@ -155,6 +155,28 @@ def test_a_job_longer_than_its_time_out_finishes_in_slices(start_worker: StartWo
     assert len(reasons) > 2
     # E5: slices are the design working.
     assert continuation.counted_resumptions == 0
+
+
+@pytest.mark.parametrize("worker", ["Worker", "SimpleWorker"])
+def test_a_coroutine_that_hangs_is_cancelled_by_the_time_out_and_goes_on(
+    start_worker: StartWorker, worker: str
+) -> None:
+    """E6"""
+    started = start_worker("default", **WORKERS[worker])
+    continuation = Awaits.using(rq_options={"job_timeout": 2}).enqueue("a")
+    eventually(lambda: status(continuation) == "succeeded", started.output)
+    assert items("a") == ["0", "1", "hung", "cancelled", "2", "3"]
+    assert list(continuation.execution_records.values_list("reason", flat=True)) == ["timeout", ""]
+
+
+def test_a_worker_finds_the_class_that_has_taken_the_place_of_one_whose_module_is_gone(
+    start_worker: StartWorker,
+) -> None:
+    continuation = Moved.enqueue("a")
+    Continuation.objects.update(job_path="tests.gone.jobs.Import")
+    worker = start_worker("default")
+    eventually(lambda: status(continuation) == "succeeded", worker.output)
+    assert items("a") == ["first"]
 
 
 def test_a_killed_horse_is_redelivered_by_rq_and_repeats_nothing_done_in_atomic_blocks(

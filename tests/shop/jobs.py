@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from continuations import ContinuableJob, Step, Stop, retry_on
@@ -208,3 +210,31 @@ class DiesAlways(ContinuableJob):
     def perform(self, run: str) -> None:
         self.step("first", lambda: note(run, "first"))
         self.step("second", lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+class Awaits(ContinuableJob):
+    """A coroutine that hangs at item 2, once."""
+
+    def perform(self, run: str) -> None:
+        self.run = run
+        self.step(self.count)
+
+    async def count(self, step: Step) -> None:
+        async for i in step.iterate(range(4)):
+            if i == 2 and not await Applied.objects.filter(run=self.run, item="hung").aexists():
+                await sync_to_async(note)(self.run, "hung")
+                try:
+                    await asyncio.sleep(600)
+                finally:
+                    await sync_to_async(note)(self.run, "cancelled")
+            async with step.atomic():
+                await sync_to_async(note)(self.run, i)
+
+
+class Moved(ContinuableJob):
+    """It was in a module that is gone."""
+
+    aliases = ("tests.gone.jobs.Import",)
+
+    def perform(self, run: str) -> None:
+        self.step("first", lambda: note(run, "first"))

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, Permission, User
+from django.db.models import QuerySet
 from rq import RateLimit
 
 from continuations import (
@@ -21,7 +22,7 @@ from continuations import (
     successor,
 )
 from continuations.models import Continuation
-from continuations.sources import batches, csv_rows, keyset, lines
+from continuations.sources import GAP, batches, csv_rows, keyset, lines, nested, pages, shard, shards
 
 
 class ReportError(Exception): ...
@@ -123,6 +124,116 @@ class Pages:
             yield [page], page + 1
 
 
+def fetch(token: str | None) -> tuple[list[dict[str, int]], str | None]:
+    return [{"id": 5}], None
+
+
+async def afetch(token: int | None) -> tuple[bytes, int | None]:
+    return b"", None
+
+
+class PullContacts(ContinuableJob):
+    """A paged API."""
+
+    def perform(self) -> None:
+        @self.step
+        def pull(step: Step) -> None:
+            for page in step.iterate(pages(fetch)):
+                assert_type(page, list[dict[str, int]])
+                with step.atomic():
+                    print([each["id"] for each in page])
+
+        @self.step("awaited")
+        def awaited(step: Step) -> None:
+            for page in step.iterate(pages(afetch)):
+                assert_type(page, bytes)
+            for several in step.iterate(batches(pages(fetch), 2)):
+                assert_type(several, list[list[dict[str, int]]])
+
+
+class Nested(ContinuableJob):
+    """Sources in the items of sources."""
+
+    def perform(self) -> None:
+        self.step(self.walk)
+        self.step(self.lists)
+        self.step(self.deeper)
+
+    def walk(self, step: Step) -> None:
+        for group, user in step.iterate(nested(Group.objects.all(), lambda group: User.objects.filter(groups=group))):
+            assert_type(group, Group)
+            assert_type(user, User)
+        for name, permission in step.iterate(nested(["a", "b"], self.permissions)):
+            assert_type(name, str)
+            assert_type(permission, Permission)
+
+    def permissions(self, name: str) -> QuerySet[Permission]:
+        return Permission.objects.filter(name=name)
+
+    def lists(self, step: Step) -> None:
+        for number, text in step.iterate(nested([1, 2], lambda number: ["a"] * number)):
+            assert_type(number, int)
+            assert_type(text, str)
+        for pairs in step.iterate(batches(nested(csv_rows("a.csv"), lambda row: lines(row["path"])), 10)):
+            assert_type(pairs, list[tuple[dict[str, str], str]])
+
+    def deeper(self, step: Step) -> None:
+        groups = nested(Group.objects.all(), lambda group: User.objects.filter(groups=group))
+        for (group, user), number in step.iterate(nested(groups, lambda pair: range(pair[1].pk))):
+            assert_type(group, Group)
+            assert_type(user, User)
+            assert_type(number, int)
+
+
+class Export(ContinuableJob):
+    """One shard of a queryset."""
+
+    def perform(self, start: int | None, stop: int | None) -> None:
+        self.users = shard(User.objects.filter(is_active=True), start, stop)
+        assert_type(self.users, QuerySet[User, User])
+        self.step(self.write)
+
+    def write(self, step: Step) -> None:
+        for user in step.iterate(self.users):
+            assert_type(user, User)
+
+
+class ExportAll(ContinuableJob):
+    renamed_steps = {"fan_out": "share"}
+    aliases = ("shop.jobs.ExportUsers",)
+
+    def perform(self) -> None:
+        self.step("share", self.share, atomic=True)
+
+    def share(self) -> int:
+        bounds = shards(User.objects.all(), 8)
+        assert_type(bounds, list[tuple[Any, Any]])
+        return len([Export.enqueue(start, stop) for start, stop in bounds])
+
+
+class Odd:
+    """A source of one's own, with gaps."""
+
+    def after(self, cursor: int | None, /) -> Iterator[tuple[int, int]]:
+        for number in range(cursor or 0, 10):
+            yield (number if number % 2 else GAP), number + 1
+
+    def size(self, item: int) -> int:
+        return 1
+
+    def total(self) -> int:
+        return 5
+
+
+class Odds(ContinuableJob):
+    def perform(self) -> None:
+        self.step(self.walk)
+
+    def walk(self, step: Step) -> None:
+        for number in step.iterate(Odd()):
+            assert_type(number, int)
+
+
 @retry_on(ReportError, wait=lambda executions, error: timedelta(seconds=executions), attempts=3, jitter=0)
 class GenerateReport(ContinuableJob):
     """Results flow from step to step."""
@@ -176,7 +287,11 @@ class Fetch(ContinuableJob):
     async def walk(self, step: Step) -> None:
         async for number in step.iterate([1, 2, 3]):
             assert_type(number, int)
+            async with step.atomic():
+                await User.objects.acreate(username=str(number))
             await step.acheckpoint()
+        async for page in step.iterate(pages(afetch)):
+            assert_type(page, bytes)
 
     async def fetch(self) -> str:
         return "text"

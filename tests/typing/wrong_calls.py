@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from django.contrib.auth.models import User
+
 from continuations import ContinuableJob, Step, retry_on
+from continuations.sources import nested, pages, shard, shards
 from tests.typing.typed_jobs import GenerateReport, ImportProducts, Nightly
 
 
@@ -31,8 +34,14 @@ async def wrong_later() -> None:
     await GenerateReport.aenqueue_many(["7"])  # wrong: tuples
 
 
+def fetch_nothing(token: str) -> list[str]:
+    return [token]
+
+
 class Wrong(ContinuableJob):
     queue_name = 5  # wrong: a str
+    renamed_steps = ["old", "new"]  # wrong: a dict
+    aliases = 5  # wrong: a tuple
 
     def perform(self) -> None:
         self.step(self.validate())  # wrong: the result instead of the method
@@ -49,7 +58,15 @@ class Wrong(ContinuableJob):
     def load(self, step: Step) -> None:
         for number in step.iterate([1, 2]):
             number.upper()  # wrong: an int
+        for _, text in step.iterate(nested(["a"], lambda name: [name])):
+            text.bit_count()  # wrong: a str
         step.iterate(5)  # wrong: nothing to walk
+        pages(fetch_nothing)  # wrong: no next token
+        nested([1], [2])  # wrong: what is inside is told by a function
+        nested([1], lambda number: number)  # wrong: nothing to walk inside
+        shards([1, 2], 8)  # wrong: a queryset
+        shards(User.objects.all(), "8")  # wrong: an int
+        shard(User.objects.all(), 5)  # wrong: the other bound is missing
         step.progress(done="all")  # wrong: an int
         step.name = "other"  # wrong: read-only
 
