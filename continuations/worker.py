@@ -89,6 +89,11 @@ class ContinuableWorkerMixin(BaseWorker):
         self._renew_lease(execution)
         self.look_for_lost_continuations()
 
+    def handle_job_failure(self, job: Job, *args: Any, **kwargs: Any) -> None:
+        super().handle_job_failure(job, *args, **kwargs)
+        # It was stopped or killed, perhaps: what that means for others must be known before the next job is taken.
+        self._looked_at = -math.inf
+
     def increment_failed_job_count(self, pipeline: Pipeline | None = None) -> None:
         if not self._interrupting:
             super().increment_failed_job_count(pipeline=pipeline)

@@ -430,7 +430,7 @@ class Nested(Shape):
         deep = nested(nested(products, lambda product: products.filter(pk__lt=product.pk)), lambda _: pages(_fetch))
         for pairs in step.iterate(batches(deep, 4)):
             with step.atomic():
-                self.once([(first.name, second.name, page) for (first, second), page in pairs])
+                self.once([f"{first.name}{second.name}{len(page)}" for (first, second), page in pairs])
                 self.count += len(pairs)
 
 

@@ -25,6 +25,9 @@ from tests.shapes import (
     AtomicSteps,
     Bench,
     Blocks,
+    CoroutineBlocks,
+    CoroutineSets,
+    CoroutineTransactions,
     Death,
     Fails,
     FansOut,
@@ -365,7 +368,12 @@ def come(statements: Statements, do: Callable[[Continuation], None]) -> None:
 
 @pytest.mark.parametrize("fail", [time_out, lose_connection])
 @pytest.mark.parametrize(
-    "shape", [Steps, Sets, Transactions, Blocks, Insists, AtomicSteps, IsolatedLast, Fails, *RESTING, FollowsUp]
+    "shape",
+    [
+        *(Steps, Sets, Transactions, Blocks, Insists, AtomicSteps, IsolatedLast, Fails),
+        *(CoroutineSets, CoroutineBlocks, CoroutineTransactions),
+        *(*RESTING, FollowsUp),
+    ],
 )
 @pytest.mark.parametrize("interval", [0], indirect=True)
 def test_a_statement_without_an_answer_changes_nothing(
