@@ -134,10 +134,11 @@ class _Running:
             result = self._perform()
         except Interrupt as interrupt:
             return _left(interrupt)
-        except BaseTimeoutException as error:
-            return Ending(error=error, forced="timeout")
-        except (ShutDownImminentException, SystemExit, KeyboardInterrupt) as error:
-            return Ending(error=error, forced="stopping")
+        except (BaseTimeoutException, ShutDownImminentException, SystemExit, KeyboardInterrupt) as error:
+            if self.job is None:
+                # Nothing has begun yet that could be said to have been ended by it.
+                raise
+            return Ending(error=error, forced="timeout" if isinstance(error, BaseTimeoutException) else "stopping")
         except TROUBLE as error:
             # The connection broke under the job, or a statement of ours lost a race that cannot be run again inside a
             # transaction: neither the job's fault nor its failure.
@@ -180,7 +181,9 @@ class _Running:
     def _end(self, ending: Ending, *, last_try: bool = False) -> Outcome:
         """Decide and write the outcome in one transaction, under the row's lock."""
         left_open = self.progress.blocks.abandon()
-        self.left_open = self.left_open or bool(left_open)
+        if left_open:
+            self.left_open = True
+            self.progress.doubt(rolled_back=True)
         if ending.reason == "superseded":
             return Outcome(self.continuation, refusal=Refusal.SUPERSEDED)
         try:
@@ -190,7 +193,7 @@ class _Running:
         except SerializationError as error:
             result_json = None
             ending = ending if ending.error is not None else Ending(error=error)
-        if left_open:
+        if left_open and ending.forced is None:
             problem = CheckpointError(
                 f"{self.continuation.job_name}.perform ended with a transaction open on {', '.join(left_open)}; "
                 "it was rolled back. Open transactions with `with transaction.atomic():` and let the block end"

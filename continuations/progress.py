@@ -198,9 +198,13 @@ class Progress:
         step.restore(stored)
         return True
 
-    def doubt(self) -> None:
-        """A commit failed in a way that leaves open what is stored: read it before the cursor is used again."""
+    def doubt(self, *, rolled_back: bool = False) -> None:
+        """A block ended in a way that leaves open what is stored: read it before the cursor is used again.
+
+        `rolled_back`: at least it was not committed, although the cursor may have moved in it.
+        """
         self._doubtful = True
+        self._rolled_back = self._rolled_back or rolled_back
 
     def check(self, step: Step) -> None:
         """Raise `SerializationError` if the cursor or an attribute was changed in place to what cannot be stored.

@@ -208,14 +208,14 @@ class Step:
             raise ValueError(f"step {self.name!r}: {said} {value!r}; expected a whole number from 0 on")
 
     def _move_to(self, cursor: Any) -> None:
-        self._cursor = cursor
-        self.unsaved = True
         if self._progress.blocks.any_open:
-            self.unsaved_in_block = True
-            # `step.atomic()` takes the cursor back by itself.
+            # Before it moves: a time-out may be raised between any two lines. `step.atomic()` takes it back by itself.
             self._progress.blocks.mark(own=not self.in_own_block)
             if self._progress.blocks.any_marked:
                 self._stopping.due = 0.0
+            self.unsaved_in_block = True
+        self.unsaved = True
+        self._cursor = cursor
 
     def _finish_turn(self) -> None:
         """Move past the item in hand, unless its block has, then checkpoint."""

@@ -5,7 +5,8 @@ Two figures of each, where one could grow: with few completed steps and with man
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import pytest
@@ -263,6 +264,15 @@ class OneStep(ContinuableJob):
         self.step("ask", lambda: Applied.objects.filter(run=run).exists())
 
 
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """A worker that runs in this process leaves its handlers behind."""
+    kept = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for signum, handler in kept.items():
+        signal.signal(signum, handler)
+
+
 def commands_of(valkey: Any, do: Callable[[], object]) -> list[str]:
     """What Redis is told while `do` runs, but for what is told it now and then by recovery."""
     import redis
@@ -302,14 +312,15 @@ def test_a_delivery_is_as_many_commands_as_a_job_of_plain_rq(valkey: Any) -> Non
     assert (len(ours), len(plain)) == (8, 8)
 
 
-@pytest.mark.usefixtures("redis_url")
+@pytest.mark.usefixtures("redis_url", "own_signals")
 @pytest.mark.parametrize(
     ("worker", "extra"),
     [
-        # Which of the worker's executions this is, whether it has a lease, and that Redis is there for the answer.
-        (SimpleWorker, 3),
+        # Which of the worker's executions this is, whether it has a lease, that Redis is there for the answer, and, in
+        # a worker without horses, that no duplicate has left the job scheduled.
+        (SimpleWorker, 4),
         # And the lease.
-        (ContinuableSimpleWorker, 5),
+        (ContinuableSimpleWorker, 6),
     ],
 )
 def test_a_job_is_a_few_commands_more_than_one_of_plain_rq(valkey: Any, worker: type[SimpleWorker], extra: int) -> None:
