@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -31,8 +32,10 @@ from continuations.testing import (
     run_enqueued,
     run_until_finished,
 )
+from tests.others import ending
+from tests.processes import eventually
 from tests.shapes import Bench
-from tests.shop.models import Applied
+from tests.shop.models import Applied, Product
 from tests.test_waiting import make_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -374,6 +377,52 @@ def test_a_hook_that_hides_a_lost_transaction_lets_the_whole_end_be_tried_again(
     continuation.refresh_from_db()
     assert continuation.status == "succeeded"
     assert (did, items()) == (["tried", "tried"], ["success"])
+
+
+class Locks(Import):
+    """Asks for one row after another."""
+
+    def on_success(self, name: str, *, loudly: bool = False) -> None:
+        did.append("tried")
+        Product.objects.select_for_update().get(pk=world["a"])
+        Product.objects.select_for_update().get(pk=world["b"])
+        Applied.objects.create(item="success")
+
+
+# Whether a transaction waits for another one.
+WAITS = {
+    "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
+    "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+}
+
+
+def somebody_waits() -> bool:
+    # InnoDB tells nothing new to who asks more often than ten times a second.
+    time.sleep(0.15)
+    with connection.cursor() as cursor:
+        cursor.execute(WAITS[connection.vendor])
+        (number,) = cursor.fetchone()
+    return number > 0
+
+
+def test_a_deadlock_in_a_hook_lets_the_whole_end_be_tried_again() -> None:
+    """A real one, which the hook loses: the other side has done more."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time, and no rows to lock")
+    world.update(a=Product.objects.create().pk, b=Product.objects.create().pk)
+    continuation = Locks.enqueue("a")
+    execution = ending(continuation, until="shop_product", stop=False)
+    with transaction.atomic():
+        Product.objects.select_for_update().get(pk=world["b"])
+        Applied.objects.bulk_create(Applied(run="other", item=str(i)) for i in range(100))
+        execution.start()
+        eventually(somebody_waits)
+        Product.objects.select_for_update().get(pk=world["a"])
+    assert execution.join().status == "succeeded"
+    continuation.refresh_from_db()
+    assert (continuation.status, continuation.follow_up_failed_at) == ("succeeded", None)
+    assert did == ["tried", "tried"]
+    assert Applied.objects.filter(item="success").count() == 1
 
 
 def test_a_hook_may_roll_back_what_it_did() -> None:
