@@ -15,6 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from rq import Callback
 from rq.job import Job
+from rq.registry import StartedJobRegistry
 
 from continuations.liveness import MARKER_KEY
 from continuations.models import Continuation, Execution, StepRecord
@@ -505,6 +506,34 @@ def test_an_emptied_redis_doubles_no_running_job_and_loses_no_waiting_one(start_
     assert items("a") == expected(400)
     assert items("b") == expected(5)
     assert first.executions == 1
+
+
+def test_an_rq_job_that_redis_evicted_is_delivered_again(start_worker: StartWorker) -> None:
+    """W5: RQ drops an id from its queue without a word when there is no job behind it."""
+    continuation = Count.enqueue("a", 5)
+    redis().delete(f"rq:job:{continuation.rq_job_id}")
+    worker = start_worker("default", worker_class=None)
+    eventually(lambda: queued() == [], worker.output)
+    let_time_pass()
+    eventually(lambda: status(continuation) == "succeeded", worker.output)
+    assert items("a") == expected(5)
+    assert continuation.delivery == 1
+
+
+def test_a_running_job_that_rq_takes_for_abandoned_is_not_run_twice(start_worker: StartWorker) -> None:
+    """O4: a worker whose clock is an hour fast finds that all executions of RQ's have expired, and delivers again."""
+    workers = [start_worker("default", worker_class=None), start_worker("default", worker_class=None)]
+    queue = django_rq.get_queue("default")
+    continuation = Count.enqueue("a", 400)
+    queue.enqueue(jobs.dependent, "b", depends_on=continuation.rq_job_id)
+    eventually(lambda: len(items("a")) > 20, workers[0].output)
+    StartedJobRegistry(queue=queue).cleanup(timestamp=timezone.now().timestamp() + 3600)
+    eventually(lambda: "duplicate" in workers[0].output() + workers[1].output())
+    assert (status(continuation), items("b")) == ("running", [])
+    eventually(lambda: status(continuation) == "succeeded")
+    eventually(lambda: items("b") == ["dependent"])
+    assert items("a") == expected(400)
+    assert continuation.executions == 1
 
 
 def test_a_horse_whose_worker_died_stops_at_its_next_checkpoint(start_worker: StartWorker) -> None:
