@@ -108,12 +108,21 @@ def name_arguments(stored: Any, job_class: type[ContinuableJob] | None) -> list[
     return [*named, *kwargs.items()]
 
 
+def sensitive_defaults(job_class: type[ContinuableJob], names: Collection[str]) -> set[str]:
+    """Texts of what `perform` takes for sensitive arguments that were not given."""
+    parameters = inspect.signature(job_class.perform).parameters.values()
+    given = [each.default for each in parameters if is_sensitive(each.name, names)]
+    return set(texts_of([default for default in given if isinstance(default, str | int | float)]))
+
+
 def conceal(row: Continuation, *records: Any) -> None:
     """Mask what is sensitive on `row` and on records that belong to it, which are to be shown and never saved."""
     names = names_known(row.job_path)
     if names == frozenset():
         return
     secrets = _conceal_arguments(row, names)
+    if names is not None:
+        secrets |= sensitive_defaults(load_job_class(row.job_path), names)
     for each in (row, *records):
         for field in VALUES:
             if (text := getattr(each, field, None)) is not None:

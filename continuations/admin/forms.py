@@ -90,7 +90,7 @@ class CursorForm(ReasonForm):
     cursor = StoredValueField(
         label=gettext_lazy("Cursor"),
         help_text=gettext_lazy(
-            "JSON. What JSON does not know has a tag, such as {“$”: “date”, “v”: “2026-01-31”}: leave the tag in place."
+            'JSON. What JSON does not know has a tag, such as {"$": "date", "v": "2026-01-31"}: leave the tag in place.'
         ),
     )
     other_type = forms.BooleanField(label=gettext_lazy("The new cursor may be of another type"), required=False)

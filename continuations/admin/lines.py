@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from .verdict import Facts
 
 
+# States of a continuation that its step in progress is in, too.
+STAND_STILL = frozenset({Status.WAITING, Status.PAUSED, Status.FAILED, Status.DISCARDED, Status.CANCELLED})
+
+
 @dataclass(frozen=True)
 class StepLine:
     """A step, met or to come."""
@@ -67,6 +71,8 @@ def step_line(record: StepRecord, facts: Facts, values: Values, timeline: Timeli
     code, word = record.status, record.get_status_display()
     if running and facts.is_stalled:
         code, word = words.STALLED, str(words.STALLED_WORD)
+    elif running and facts.row.status in STAND_STILL:
+        code, word = facts.row.status, facts.row.get_status_display()
     elif running and facts.row.status not in OWNED:
         code, word = Status.INTERRUPTED, gettext("in progress")
     return StepLine(
@@ -109,6 +115,7 @@ def _execution_line(record: Execution, since: dt.datetime | None, facts: Facts, 
         ran=duration((end - record.started_at).total_seconds()),
         before=values.shown(record.cursor_before_json),
         after=values.shown(record.cursor_after_json),
-        why=reason_of(record.reason),
+        # The error says more.
+        why="" if error and record.reason == "error" else reason_of(record.reason),
         error=plain.cut(values.hidden(error)),
     )

@@ -18,6 +18,7 @@ from . import plain, words
 from .family import Family
 from .lines import ExecutionLine, StepLine, execution_lines, fraction_of, step_line, step_to_come
 from .listeners import without_listener
+from .past import Past
 from .progress import bar, counts
 from .timeline import Timeline
 from .traces import Trace
@@ -76,6 +77,7 @@ class Page:
             family=self.family,
             is_heard=self._is_heard(),
             error=plain.cut(self.values.hidden(error)),
+            past=Past(self.row),
         )
 
     @cached_property
@@ -106,6 +108,8 @@ class Page:
     def bar_text(self) -> str:
         """The same in words."""
         step = self.facts.in_progress
+        if self.row.status == Status.SUCCEEDED and self.records:
+            return words.steps_done(self.records[-1].position + 1)
         if step is None:
             return ""
         known = self._to_come is not None
@@ -113,7 +117,9 @@ class Page:
         waits_for_children = step.kind == StepRecord.Kind.CHILDREN
         parts = [
             of % {"number": step.position + 1, "total": self.steps[-1].number},
-            self.family.text if waits_for_children else counts(step, runs=self.row.status in OWNED),
+            self.family.text
+            if waits_for_children
+            else counts(step, runs=self.row.status in OWNED and not self.facts.is_stalled),
         ]
         return " · ".join(filter(None, parts))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Case, OuterRef, Subquery, Value, When
 from django.db.models.functions import JSONObject, Left
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext
 
@@ -16,7 +16,7 @@ from .. import masking
 from ..querysets import SILENCE
 from ..records import StepRecord
 from ..transitions import FINISHED, OWNED, Status
-from ..words import number, reason_of
+from ..words import number, reason_of, shorten
 from . import words
 from .progress import bar, counts, fraction
 
@@ -44,6 +44,8 @@ COLUMNS = (
     "started_at",
     "finished_at",
 )
+# Characters of an error that are loaded, since the engine's begin with the name of the job, and those that are shown.
+MESSAGE_LOADED = 200
 MESSAGE_LENGTH = 80
 
 
@@ -62,7 +64,7 @@ def shown(rows: ContinuationQuerySet) -> ContinuationQuerySet:
         silent=Case(silent, default=Value(0)),
     )
     return rows.only(*COLUMNS).annotate(
-        current_step=Subquery(steps.values(json=current)[:1]), error_start=Left("error_message", MESSAGE_LENGTH)
+        current_step=Subquery(steps.values(json=current)[:1]), error_start=Left("error_message", MESSAGE_LOADED)
     )
 
 
@@ -92,7 +94,7 @@ class Row:
             '<span class="continuations-quiet continuations-id-end">…{}</span>{}',
             row.pk,
             "" if row.is_finished else " data-continuations-active",
-            row.job_name,
+            words.breakable(row.job_name),
             str(row.pk)[-6:],
             format_html(' <span class="continuations-quiet">{}</span>', row.key) if row.key else "",
         )
@@ -105,7 +107,11 @@ class Row:
         else:
             shown = words.state(row.status, row.get_status_display())
         note = self._note()
-        return format_html('{} <span class="continuations-quiet">{}</span>', shown, note) if note else shown
+        return (
+            format_html('{} <span class="continuations-line continuations-quiet">{}</span>', shown, note)
+            if note
+            else shown
+        )
 
     def step(self) -> SafeString | str:
         """The number and name of the step, and how far it has come."""
@@ -140,9 +146,9 @@ class Row:
         name = row.error_class.rpartition(".")[2]
         # Arguments are not loaded, so a secret could not be found in the message.
         message = self._error if masking.names_known(row.job_path) == frozenset() else ""
-        lines = [(name, " ".join(message.split()))] if name else []
+        lines = [(words.breakable(name), self._short(message))] if name else []
         if row.follow_up_failed_at is not None:
-            lines.append((gettext("follow-up failed"), ""))
+            lines.append((conditional_escape(gettext("follow-up failed")), ""))
         return format_html_join(
             " ", '<span class="continuations-message"><strong class="continuations-bad">{}</strong> {}</span>', lines
         )
@@ -151,9 +157,15 @@ class Row:
         """Every cell that may change, by name."""
         return {name: str(cell(self)) for name, cell in CELLS.items()}
 
+    def _short(self, message: str) -> str:
+        """Without what the row says anyway."""
+        row = self.continuation
+        text = " ".join(message.split()).removeprefix(f"{row.job_name} {row.pk} ")
+        return shorten(text, MESSAGE_LENGTH)
+
     def _progress(self, step: StepRecord) -> SafeString | str:
         """A bar where it is known how much there is, and the counts."""
-        text = counts(step, runs=self.continuation.status == Status.RUNNING)
+        text = counts(step, runs=self.continuation.status == Status.RUNNING and not self.is_stalled)
         share = fraction(step)
         if share is None:
             return text

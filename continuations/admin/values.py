@@ -80,8 +80,11 @@ class Values:
 
     @cached_property
     def _secrets(self) -> set[str]:
+        if self.job_class is None or not self._names:
+            return set()
         named = [{name: value} for name, value in self._named_arguments()]
-        return masking.secrets_in([*named, self._attributes], self._names) if self._names else set()
+        given = masking.secrets_in([*named, self._attributes], self._names)
+        return given | masking.sensitive_defaults(self.job_class, self._names)
 
     def _value(self, name: str, value: Any) -> Value:
         if self.job_class is None or masking.is_sensitive(name, self._names):

@@ -42,13 +42,22 @@ class Verb:
     is_destructive: bool = False
     force: bool = False
     form: type[Any] = ReasonForm
+    # What is on the button that does it, where the label would not do.
+    confirmation: _StrPromise | None = None
+    # Whether nothing goes on after it.
+    ends_it: bool = False
     # For many at once; None: only one by one.
     form_for_many: type[Any] | None = ReasonForm
 
     @property
     def title(self) -> str:
-        """What is on the button that does it."""
+        """What it does."""
         return str(self.label).rstrip("…")
+
+    @property
+    def confirm(self) -> str:
+        """What is on the button that does it."""
+        return self.title if self.confirmation is None else str(self.confirmation)
 
     def is_offered(self, page: Page) -> bool:
         """Whether it is legal now."""
@@ -193,6 +202,8 @@ CANCEL = Verb(
     permission="control",
     call=_asking("cancel"),
     is_destructive=True,
+    confirmation=words.REALLY_CANCEL,
+    ends_it=True,
     form_for_many=ForceForm,
 )
 FORCE_PAUSE = Verb(
@@ -244,6 +255,9 @@ def recommended(page: Page) -> Verb | None:
     row, step = page.row, page.facts.in_progress
     if row.is_told_only and step is not None and step.kind == StepRecord.Kind.EVENT:
         return SEND
+    if row.status in transitions.OWNED:
+        # Resuming would take back what somebody asked for.
+        return None
     return next((verb for verb in (RESUME, RETRY, FOLLOW_UP) if verb.is_offered(page)), None)
 
 

@@ -13,12 +13,13 @@ from django.utils.translation import gettext
 from ..querysets import SILENCE
 from ..records import StepRecord
 from ..transitions import FINISHED, OWNED, Status
-from ..words import duration, pace, reason_of, remaining
+from ..words import duration, is_limited, pace, reason_of, remaining
 from . import words
 
 if TYPE_CHECKING:
     from ..models import Continuation, Execution
     from .family import Family
+    from .past import Past
 
 Text = SafeString | str
 
@@ -54,6 +55,7 @@ class Facts:
     is_heard: bool | None
     # The error, without what is sensitive.
     error: str
+    past: Past
 
     @property
     def in_progress(self) -> StepRecord | None:
@@ -87,7 +89,11 @@ class Facts:
 
 def answers(facts: Facts) -> list[Answer]:
     """All of them."""
-    return [_moving(facts), _worker(facts), _why(facts), _safe(facts), _left(facts)]
+    found = [_moving(facts), _worker(facts), _why(facts), _safe(facts), _left(facts)]
+    row = facts.row
+    at_limit = row.status == Status.PAUSED and is_limited(row)
+    went_wrong = at_limit or row.status in (Status.FAILED, Status.DISCARDED)
+    return [*found, _before(facts)] if went_wrong else found
 
 
 def _moving(facts: Facts) -> Answer:
@@ -150,8 +156,8 @@ def _why(facts: Facts) -> Answer:
         question = gettext("Why did it stop before?")
         if facts.last is None:
             return Answer(question, gettext("It did not; this is its first execution."))
-        return Answer(question, _ended(facts.last))
-    question = gettext("Why did it stop?")
+        return Answer(question, words.ended(facts.last))
+    question = gettext("Why does it stop?") if row.status in OWNED else gettext("Why did it stop?")
     if row.status == Status.ENQUEUED and not row.executions:
         return Answer(question, gettext("It has not started yet."))
     return Answer(question, *_WHY.get(Status(row.status), _why_last)(facts))
@@ -159,7 +165,7 @@ def _why(facts: Facts) -> Answer:
 
 def _why_last(facts: Facts) -> tuple[Text, str]:
     asked = _asked(facts) if facts.row.status == Status.ENQUEUED else ""
-    last = "" if facts.last is None else _ended(facts.last)
+    last = "" if facts.last is None else words.ended(facts.last)
     return " ".join(filter(None, [last, asked])) or reason_of(facts.row.reason), "waiting"
 
 
@@ -228,15 +234,10 @@ def _asked(facts: Facts) -> str:
         return ""
     values = {"who": row.request_by or gettext("somebody"), "when": words.exact(row.requested_at)}
     text = gettext("Asked by %(who)s, %(when)s.") % values
-    reason = gettext("Reason: %s")
-    return f"{text} {reason % row.request_reason}" if row.request_reason else text
-
-
-def _ended(execution: Execution) -> str:
-    values = {"number": execution.number, "outcome": words.outcome(execution.outcome)}
-    text = gettext("Execution %(number)s: %(outcome)s") % values
-    why = reason_of(execution.reason)
-    return f"{text} ({why})." if why else f"{text}."
+    if not row.request_reason:
+        return text
+    reason = gettext("Reason: %s") % row.request_reason
+    return f"{text} {reason}" if reason.endswith((".", "!", "?")) else f"{text} {reason}."
 
 
 def _safe(facts: Facts) -> Answer:
@@ -307,9 +308,12 @@ _SAFE = {
 
 
 def _left(facts: Facts) -> Answer:
-    question, step = gettext("How long left?"), facts.in_progress
-    if facts.row.status in FINISHED:
-        return Answer(question, gettext("It has ended."))
+    question, row, step = gettext("How long left?"), facts.row, facts.in_progress
+    if row.status in FINISHED:
+        if row.started_at is None or row.finished_at is None:
+            return Answer(question, gettext("It has ended."))
+        text = gettext("It has ended. From its start to its end it took %s.")
+        return Answer(question, text % duration(row.finished_at - row.started_at))
     if step is None or step.kind != StepRecord.Kind.STEP:
         return Answer(question, facts.family.text if facts.family.count else gettext("Nobody knows."))
     work = remaining(step)
@@ -317,3 +321,11 @@ def _left(facts: Facts) -> Answer:
         return Answer(question, gettext("Nobody knows: step “%s” does not say how much there is.") % step.name)
     values = {"time": duration(work), "step": step.name}
     return Answer(question, gettext("%(time)s of work in step “%(step)s”") % values)
+
+
+def _before(facts: Facts) -> Answer:
+    question, past = gettext("Has it happened before?"), facts.past
+    if past.last_success is None:
+        return Answer(question, past.text)
+    success = format_html(gettext("The last success was {when}"), when=words.when(past.last_success, facts.now))
+    return Answer(question, format_html("{} {}", past.text, success))

@@ -12,11 +12,13 @@ from django.db import transaction
 from django.http import Http404, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, path, reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django_rq.settings import get_queues_map
 
 from ..errors import ContinuationError
 from ..identifiers import rq_job_id
+from ..transitions import Status
 from . import consequences, verbs
 from .changes import etag, watched
 from .page import Page
@@ -105,6 +107,7 @@ class ViewsMixin(PermissionsMixin):
             "may_edit_cursor": verbs.EDIT_CURSOR in allowed,
             "rerun_url": self._verb_url(row, verbs.RERUN),
             "edit_cursor_url": self._verb_url(row, verbs.EDIT_CURSOR),
+            "failures_url": f"{self._url('changelist')}?{_failures_of(row)}",
             "live_url": self._url("live", row),
             "rq_url": self._rq_url(row),
         }
@@ -177,7 +180,9 @@ class ViewsMixin(PermissionsMixin):
             "form": form,
             "step": step,
             # From which step has to be known before it can be said what that means.
-            "choices": names if verb is verbs.RERUN and step not in names else [],
+            "choices": [line for line in page.steps if line.record]
+            if verb is verbs.RERUN and step not in names
+            else [],
             "consequences": consequences.of(verb, page, step or ""),
             "action_url": self._verb_url(page.row, verb),
             "back_url": self._url("change", page.row),
@@ -202,3 +207,8 @@ class ViewsMixin(PermissionsMixin):
             return reverse("admin:django_rq_job_detail", args=args, current_app=self.admin_site.name)
         except NoReverseMatch:
             return ""
+
+
+def _failures_of(row: Any) -> str:
+    """The query of a list of what failed of its class."""
+    return urlencode({"job": row.job_path, "status__exact": Status.FAILED})

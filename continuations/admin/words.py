@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING
 
 from django.utils import formats, timezone
-from django.utils.html import format_html
-from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
 
 from ..records import StepRecord
 from ..transitions import Status
-from ..words import ago, number, until
+from ..words import ago, number, reason_of, until
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
-    from django.utils.safestring import SafeString
+
+    from ..models import Execution
 
 # A state that no column holds: an execution owns it and gives no sign of life.
 STALLED = "stalled"
 STALLED_WORD = gettext_lazy("stalled")
+
+# Between a small letter and a capital.
+HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 # Tones are colours: `active`, `good`, `bad`, `waiting`, `quiet`.
 TONES: dict[str, str] = {
@@ -83,6 +89,19 @@ def outcome(code: str) -> str:
     return str(OUTCOMES.get(code, code))
 
 
+def ended(execution: Execution) -> str:
+    """How and why an execution ended, with its number; that it runs, if it has not."""
+    values = {"number": execution.number, "outcome": outcome(execution.outcome or Status.RUNNING)}
+    text = gettext("Execution %(number)s: %(outcome)s") % values
+    why = reason_of(execution.reason)
+    return f"{text} ({why})." if why else f"{text}."
+
+
+def breakable(name: str) -> SafeString:
+    """The name of a class, which may be broken into lines before a capital."""
+    return mark_safe(HUMP.sub("<wbr>", escape(name)))  # noqa: S308 — escaped
+
+
 def state(code: str, word: str) -> SafeString:
     """A state as shape, word and colour."""
     return format_html(
@@ -113,9 +132,10 @@ def when(moment: dt.datetime | None, now: dt.datetime) -> SafeString | str:
 
 
 def exact(moment: dt.datetime) -> str:
-    """A moment to the second, in the active time zone, with its name."""
+    """A moment to the second, in the active time zone, with its name, and in UTC where that is another."""
     local = timezone.localtime(moment)
-    return f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M:%S} {local:%Z}"
+    text = f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M:%S} {local:%Z}"
+    return f"{text} ({moment.astimezone(dt.UTC):%H:%M:%S} UTC)" if local.utcoffset() else text
 
 
 def clock(moment: dt.datetime) -> SafeString:
@@ -134,6 +154,8 @@ def steps_done(count: int) -> str:
 PAUSE = pgettext_lazy("button", "Pause")
 RESUME = pgettext_lazy("button", "Resume")
 CANCEL = pgettext_lazy("button", "Cancel…")
+# Beside “Back”, “Cancel” could mean either.
+REALLY_CANCEL = pgettext_lazy("button", "Yes, cancel it")
 FORCE_PAUSE = pgettext_lazy("button", "Force the pause…")
 FORCE_CANCEL = pgettext_lazy("button", "Force the cancellation…")
 RETRY = pgettext_lazy("button", "Retry")

@@ -34,7 +34,7 @@ def text_of(client: Client, where: str | Continuation) -> str:
     """What a page says, without its markup."""
     source = source_of(client, where)
     body = source[source.index("<body") :] if "<body" in source else source
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body.replace("<wbr>", ""))).split())
 
 
 def source_of(client: Client, where: str | Continuation) -> str:

@@ -11,6 +11,8 @@
   const button = document.querySelector("[data-continuations-switch]");
   const announcement = document.querySelector("[data-continuations-announcement]");
   const waiting = document.querySelector("[data-continuations-waiting]");
+  const unanswered = document.querySelector("[data-continuations-unanswered]");
+  const gone = document.querySelector("[data-continuations-gone]");
   const signedOut = document.querySelector("[data-continuations-signed-out]");
 
   const remembered = {
@@ -98,8 +100,9 @@
     if (on && !document.hidden && !source.ended()) timer = setTimeout(update, delay);
   }
 
-  function stop() {
-    signedOut.hidden = false;
+  function stop(why) {
+    why.hidden = false;
+    unanswered.hidden = true;
     on = false;
     button.setAttribute("aria-pressed", "false");
   }
@@ -111,7 +114,9 @@
     try {
       const headers = source.etag ? { "If-None-Match": source.etag } : {};
       const response = await fetch(source.url(), { headers, redirect: "manual", cache: "no-store" });
-      if (response.type === "opaqueredirect" || response.status === 403) return stop();
+      if (response.type === "opaqueredirect" || response.status === 403) return stop(signedOut);
+      if (response.status === 404) return stop(gone);
+      unanswered.hidden = response.ok || response.status === 304;
       if (response.ok) {
         const tag = response.headers.get("ETag");
         if (await source.show(response)) source.etag = tag;
@@ -120,6 +125,7 @@
         delay = Math.min(delay * 1.5, LONGEST);
       }
     } catch {
+      unanswered.hidden = false;
       delay = LONGEST;
     }
     schedule();
