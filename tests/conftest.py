@@ -56,6 +56,20 @@ def redis_url(valkey: Any, settings: Any) -> str:
 
 
 @pytest.fixture
+def worker_on(redis_url: str) -> Callable[..., None]:
+    """Let Redis say that a worker listens on a queue; if not `alive`, as RQ leaves it when one was killed."""
+    import redis
+
+    def register(queue: str, *, alive: bool = True) -> None:
+        with redis.Redis.from_url(redis_url) as client:
+            client.sadd(f"rq:workers:{queue}", f"rq:worker:{queue}.1")
+            if alive:
+                client.hset(f"rq:worker:{queue}.1", "birth", "today")
+
+    return register
+
+
+@pytest.fixture
 def start_worker(redis_url: str, transactional_db: None) -> Iterator[Callable[..., Worker]]:
     """Start `manage.py rqworker` and the like as real processes; what is left of them is killed at the end."""
     workers: list[Worker] = []

@@ -42,8 +42,8 @@ class Verb:
     is_destructive: bool = False
     force: bool = False
     form: type[Any] = ReasonForm
-    # What is on the button that does it, where the label would not do.
-    confirmation: _StrPromise | None = None
+    # What is on the button that does it, to one and to many, where the label would not do.
+    confirmation: tuple[_StrPromise, _StrPromise] | None = None
     # Whether nothing goes on after it.
     ends_it: bool = False
     # For many at once; None: only one by one.
@@ -57,7 +57,12 @@ class Verb:
     @property
     def confirm(self) -> str:
         """What is on the button that does it."""
-        return self.title if self.confirmation is None else str(self.confirmation)
+        return self.title if self.confirmation is None else str(self.confirmation[0])
+
+    @property
+    def confirm_many(self) -> str:
+        """What is on the button that does it to many."""
+        return self.title if self.confirmation is None else str(self.confirmation[1])
 
     def is_offered(self, page: Page) -> bool:
         """Whether it is legal now."""
@@ -202,7 +207,7 @@ CANCEL = Verb(
     permission="control",
     call=_asking("cancel"),
     is_destructive=True,
-    confirmation=words.REALLY_CANCEL,
+    confirmation=(words.REALLY_CANCEL, words.REALLY_CANCEL_MANY),
     ends_it=True,
     form_for_many=ForceForm,
 )

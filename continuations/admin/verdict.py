@@ -193,8 +193,10 @@ def _why_asked(facts: Facts) -> tuple[Text, str]:
 def _why_paused(facts: Facts) -> tuple[Text, str]:
     requested, last = facts.row.requested_at, facts.last
     # A request of before the last execution is another one.
-    asked = _asked(facts) if requested and (last is None or requested >= last.started_at) else ""
-    return " ".join(filter(None, [asked, facts.error])), "bad" if facts.error and not asked else "waiting"
+    if requested and (last is None or requested >= last.started_at):
+        # An edit of the cursor is a request, too, and may have come after that for the pause.
+        return _asked(facts, gettext("It was paused. Last request by %(who)s, %(when)s.")), "waiting"
+    return facts.error or gettext("It was paused."), "bad" if facts.error else "waiting"
 
 
 def _why_cancelled(facts: Facts) -> tuple[Text, str]:
@@ -227,13 +229,13 @@ _WHY = {
 }
 
 
-def _asked(facts: Facts) -> str:
-    """Who asked for what is so now, and why."""
+def _asked(facts: Facts, pattern: str = "") -> str:
+    """Who asked for what is so now, and why; empty if nobody did."""
     row = facts.row
     if row.requested_at is None:
         return ""
     values = {"who": row.request_by or gettext("somebody"), "when": words.exact(row.requested_at)}
-    text = gettext("Asked by %(who)s, %(when)s.") % values
+    text = (pattern or gettext("Asked by %(who)s, %(when)s.")) % values
     if not row.request_reason:
         return text
     reason = gettext("Reason: %s") % row.request_reason

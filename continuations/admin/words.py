@@ -156,6 +156,7 @@ RESUME = pgettext_lazy("button", "Resume")
 CANCEL = pgettext_lazy("button", "Cancel…")
 # Beside “Back”, “Cancel” could mean either.
 REALLY_CANCEL = pgettext_lazy("button", "Yes, cancel it")
+REALLY_CANCEL_MANY = pgettext_lazy("button", "Yes, cancel them")
 FORCE_PAUSE = pgettext_lazy("button", "Force the pause…")
 FORCE_CANCEL = pgettext_lazy("button", "Force the cancellation…")
 RETRY = pgettext_lazy("button", "Retry")

@@ -46,7 +46,12 @@ SAID = {
     states.waiting_for_children: ["0 of 2 children", "It waits for its children", "once its children have ended"],
     states.pausing: ["Asked by ana", "Reason: deploy", "It stops at its next checkpoint.", "forced after five minutes"],
     states.deaf: ["Asked by ana", "or to take it away by force"],
-    states.paused: ["No, it is paused.", "Asked by ana", "Reason: deploy", "To resume it: it goes on in step “load”"],
+    states.paused: [
+        "No, it is paused.",
+        "It was paused. Last request by ana",
+        "Reason: deploy",
+        "To resume it: it goes on in step “load”",
+    ],
     states.paused_by_limit: ["continuations.errors.ResumeLimitError", "To resume it"],
     states.cancelling: ["Asked by ana", "Reason: wrong file"],
     states.cancelled: ["No, it has ended:", "Asked by ana", "It can be run again from a step"],

@@ -106,7 +106,7 @@ def test_from_its_start_to_its_cancellation(opened: Open, worker: Worker, scheme
     page.get_by_role("link", name="Cancel…").click()
     expect(page.get_by_text("What its steps have done already.")).to_be_visible()
     page.get_by_label("Reason").fill("wrong file")
-    press(page, "Cancel")
+    press(page, "Yes, cancel it")
     expect_state(page, "cancelled")
     assert history(page, row) == [
         "ada Paused it. Reason: a deploy",
@@ -135,7 +135,7 @@ def test_without_scripts(opened: Open, worker: Worker) -> None:
     press(page, "Resume")
     reloaded("running")
     page.get_by_role("link", name="Cancel…").click()
-    press(page, "Cancel")
+    press(page, "Yes, cancel it")
     reloaded("cancelled")
     assert history(page, row) == ["ada Paused it. Reason: a deploy", "ada Resumed it.", "ada Cancelled it."]
 

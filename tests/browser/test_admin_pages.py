@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from continuations.models import Continuation, Execution
+from continuations.models import Continuation
 from tests.admin import states
-from tests.admin.jobs import Broken
 from tests.admin.pages import LIST, address
-
-from .conftest import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -133,7 +130,7 @@ def test_verbs_are_called_with_the_keyboard_alone(opened: Open) -> None:
     expect(page.locator("#continuations-state")).to_have_text("paused")
     tab_to(page, page.get_by_role("link", name="Cancel…"))
     page.keyboard.press("Enter")
-    tab_to(page, page.get_by_role("button", name="Cancel"))
+    tab_to(page, page.get_by_role("button", name="Yes, cancel it"))
     page.keyboard.press("Enter")
     expect(page.locator("#continuations-state")).to_have_text("cancelled")
     row.refresh_from_db()
@@ -154,32 +151,3 @@ def test_a_value_is_copied_with_a_button(opened: Open) -> None:
     page.get_by_role("button", name=f"Copy {row.pk}").first.click()
     expect(page.locator("[data-continuations-announcement]")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == str(row.pk)
-
-
-def test_pictures_for_the_docs(opened: Open, picture: Any, valkey: Any, settings: Any) -> None:
-    url = f"redis://127.0.0.1:{valkey.port}/0"
-    settings.RQ_QUEUES = {name: {**queue, "URL": url} for name, queue in settings.RQ_QUEUES.items()}
-    states.succeeded()
-    failed = states.once(Broken.enqueue("hunter22"))
-    waiting, paused, running = states.waiting_for_event(), states.paused(), states.running()
-    # Of a machine like yours, not of this one.
-    for row in Continuation.objects.exclude(error_traceback=""):
-        row.error_traceback = row.error_traceback.replace(f"{ROOT}/tests", "/srv/shop")
-        row.save()
-    Execution.objects.update(host="web-1", pid=4121)
-    page = opened(LIST)
-    picture(page, "admin-list")
-    for name, path in {
-        "admin-running": address(running),
-        "admin-failed": address(failed),
-        "admin-cancel": address(running, "verb", "cancel"),
-        "admin-cursor": address(paused, "verb", "cursor"),
-        "admin-event": address(waiting, "verb", "send"),
-    }.items():
-        page.goto(path)
-        picture(page, name)
-    page.emulate_media(color_scheme="dark")
-    page.goto(address(failed))
-    expect(page.locator(".continuations-frames")).to_contain_text("/srv/shop/admin/jobs.py")
-    expect(page.locator(".continuations-frames")).not_to_contain_text(str(ROOT))
-    picture(page, "admin-failed-dark")
