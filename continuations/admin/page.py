@@ -76,7 +76,7 @@ class Page:
             last=ended[-1] if ended else None,
             family=self.family,
             is_heard=self._is_heard(),
-            error=plain.cut(self.values.hidden(error)),
+            error=words.isolated(plain.cut(self.values.hidden(error))),
             past=Past(self.row),
         )
 

@@ -17,7 +17,9 @@ def fraction(step: StepRecord) -> float | None:
 
 def counts(step: StepRecord, *, runs: bool) -> str:
     """What is done and how fast it goes; while it `runs`, how long it still takes."""
-    return " · ".join(filter(None, [progress(step), pace(step), left(step) if runs else ""]))
+    parts = [progress(step), pace(step), left(step) if runs else ""]
+    # A sign alone on a line is not read.
+    return " · ".join(filter(None, parts)).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def bar(share: float, name: str) -> SafeString:

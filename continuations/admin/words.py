@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.utils import formats, timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
+from django.utils.translation import get_language_bidi, gettext, gettext_lazy, ngettext, pgettext_lazy
 
 from ..records import StepRecord
 from ..transitions import Status
@@ -95,6 +95,11 @@ def ended(execution: Execution) -> str:
     text = gettext("Execution %(number)s: %(outcome)s") % values
     why = reason_of(execution.reason)
     return f"{text} ({why})." if why else f"{text}."
+
+
+def isolated(text: str) -> str:
+    """What may be in another language, so that it does not turn round the sentence that it stands in."""
+    return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if text and get_language_bidi() else text
 
 
 def breakable(name: str) -> SafeString:

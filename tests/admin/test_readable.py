@@ -9,6 +9,7 @@ import re
 import pytest
 from django.test import Client
 from django.utils import timezone
+from django.utils.translation import override
 
 from continuations.models import Continuation, StepRecord
 
@@ -102,3 +103,11 @@ def test_the_steps_to_run_again_from_are_told_with_their_states(admin_client: Cl
     text = text_of(admin_client, address(row, "verb", "rerun"))
     assert "load completed Cursor 67543 break failed Cursor 3" in text
     assert StepRecord.objects.filter(continuation=row).count() == 2
+
+
+def test_an_error_does_not_turn_round_a_sentence_that_runs_from_right_to_left(admin_client: Client) -> None:
+    row = states.failed()
+    with override("he"):
+        answers = [str(answer.text) for answer in admin_client.get(address(row)).context["page"].answers]
+    assert any("\u2068ValueError: row 67,543 is bad" in text and text.endswith("\u2069") for text in answers)
+    assert "\u2068" not in source_of(admin_client, row)

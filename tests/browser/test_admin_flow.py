@@ -316,6 +316,51 @@ def test_who_is_signed_out_is_told_and_asks_no_more(polls: Any, where: str) -> N
     expect(page.locator("#continuations-state, #result_list")).to_be_visible()
 
 
+def expect_refusals(visit: Any) -> None:
+    """A browser notes what it was refused, and nothing else went wrong."""
+    assert visit.faults
+    assert all("Failed to load resource" in fault for fault in visit.faults)
+    visit.faults.clear()
+
+
+def test_a_server_that_does_not_answer_is_told_and_asked_again(polls: Any, visit: Any) -> None:
+    row = states.interrupted()
+    page, seen = polls(address(row))
+    alert = page.get_by_text("The server does not answer")
+    page.route("**/live/", lambda route: route.abort())
+    seen.after(3)
+    expect(alert).to_be_visible()
+    row.pause()
+    page.unroute("**/live/")
+    seen.after(12)
+    expect_state(page, "paused")
+    expect(alert).to_be_hidden()
+    expect_refusals(visit)
+
+
+def test_what_was_deleted_is_told_and_asked_for_no_more(polls: Any, visit: Any) -> None:
+    row = states.interrupted()
+    page, seen = polls(address(row))
+    row.delete()
+    seen.after(3)
+    expect(page.get_by_text("is not there any more")).to_be_visible()
+    assert seen.after(30) == []
+    expect_refusals(visit)
+
+
+def test_nothing_is_asked_while_the_tab_is_hidden(polls: Any) -> None:
+    row = states.interrupted()
+    page, seen = polls(address(row))
+    hide = "state => { Object.defineProperty(document, 'hidden', { value: state, configurable: true }); "
+    hide += "document.dispatchEvent(new Event('visibilitychange')); }"
+    page.evaluate(hide, True)
+    row.pause()
+    assert seen.after(30) == []
+    page.evaluate(hide, False)
+    assert seen.after(3) == [200]
+    expect_state(page, "paused")
+
+
 def test_the_cells_of_a_list_change_by_themselves(polls: Any) -> None:
     row = states.interrupted()
     # "3 s ago" would be another text every second.
