@@ -19,7 +19,7 @@ collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 ROOT = Path(__file__).resolve().parent.parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 # Pixels that a picture shows of a short page, and of a long one.
-LOWEST, HIGHEST = 500, 1500
+LOWEST, HIGHEST = 500, 1300
 
 # Parts of the stock admin in which axe finds something: links in the breadcrumbs have no underline, and the label of
 # the search is a picture.
@@ -154,13 +154,13 @@ def check_accessibility(visit: Visitor) -> Callable[[Any], None]:
 
 
 @pytest.fixture
-def picture() -> Callable[[Any, str], None]:
+def picture() -> Callable[..., None]:
     """Takes a picture of a page for the docs, when PICTURES=1; without it, takes it and throws it away."""
 
-    def picture(page: Any, name: str) -> None:
+    def picture(page: Any, name: str, *, highest: int = HIGHEST) -> None:
         path = PICTURES / f"{name}.png" if os.environ.get("PICTURES") else None
         page.set_viewport_size({"width": 1280, "height": LOWEST})
-        height = min(page.evaluate("document.documentElement.scrollHeight"), HIGHEST)
+        height = min(page.evaluate("document.documentElement.scrollHeight"), highest)
         # Nothing that sticks to the edge of a window may lie over what is below it.
         page.set_viewport_size({"width": 1280, "height": height})
         page.screenshot(path=path, full_page=True, clip={"x": 0, "y": 0, "width": 1280, "height": height})

@@ -32,10 +32,9 @@ WAITED = [1, 19, 3]
 
 
 @pytest.fixture(autouse=True)
-def _a_worker_listens(redis_url: str, worker_on: Callable[..., None], settings: Any) -> None:
+def _a_worker_listens_on_one_queue(redis_url: str, worker_on: Callable[..., None], settings: Any) -> None:
     settings.CONTINUATIONS = {"DELIVERY": "continuations.testing.MemoryDelivery"}
-    for queue in ("default", "imports"):
-        worker_on(queue)
+    worker_on("default")
 
 
 def aged(row: Continuation, age: dt.timedelta) -> Continuation:
@@ -123,7 +122,7 @@ def test_the_pictures_of_the_docs(opened: Open, picture: Any, client: Any) -> No
     call(client, rows["paused"], "send", name="approved", payload='{"by": "Ben"}')
     page.goto(LIST)
     expect(page.get_by_role("button", name="Live updates")).to_be_visible()
-    picture(page, "admin-list")
+    picture(page, "admin-list", highest=950)
     for name in ("running", "failed", "paused", "waiting", "family"):
         page.goto(address(rows[name]))
         picture(page, f"admin-{name}")

@@ -15,7 +15,11 @@ from continuations.models import Continuation
 from tests.admin import states
 from tests.admin.pages import LIST, address
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    # The theme's own, on Django 6.1.
+    pytest.mark.filterwarnings("ignore:Overriding get_action"),
+]
 
 OURS = [".continuations-page", ".continuations-switch", ".continuations-above"]
 
