@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from ..querysets import SILENCE
 from ..records import StepRecord
 from ..transitions import FINISHED, OWNED, Status
-from ..words import duration, is_limited, pace, reason_of, remaining
+from ..words import duration, is_limited, number, pace, reason_of, remaining
 from . import words
 
 if TYPE_CHECKING:
@@ -182,7 +182,12 @@ def _why_waiting(facts: Facts) -> tuple[Text, str]:
     if row.reason == "waiting":
         return format_html(gettext("It sleeps and goes on {when}"), when=until), "waiting"
     because = facts.error if row.reason == "error" and facts.error else reason_of(row.reason)
-    return format_html(gettext("It rests and goes on {when}: {why}"), when=until, why=because), "waiting"
+    text = format_html(gettext("It rests and goes on {when}: {why}"), when=until, why=because)
+    tries = max(row.attempts_json.values(), default=row.errors)
+    if row.reason == "error" and tries:
+        so_far = gettext("Tries at this place so far: %s") % number(tries)
+        return format_html("{} ({})", text, so_far), "waiting"
+    return text, "waiting"
 
 
 def _why_asked(facts: Facts) -> tuple[Text, str]:

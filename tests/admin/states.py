@@ -90,7 +90,11 @@ def pausing() -> Continuation:
 
 def deaf() -> Continuation:
     """Asked to pause longer ago than an execution should take."""
-    row = pausing()
+    return unheeded(pausing())
+
+
+def unheeded(row: Continuation) -> Continuation:
+    """As if it had been asked longer ago than an execution should take."""
     Continuation.objects.filter(pk=row.pk).update(requested_at=timezone.now() - dt.timedelta(minutes=6))
     return fresh(row)
 
@@ -112,6 +116,10 @@ def cancelling() -> Continuation:
     row = running()
     row.cancel(by="ana", reason="wrong file")
     return row
+
+
+def deaf_to_cancelling() -> Continuation:
+    return unheeded(cancelling())
 
 
 def cancelled() -> Continuation:

@@ -42,7 +42,7 @@ SAID = {
     states.waiting_for_event: ["No, it rests", "It waits for event “approved”.", "To send event “approved”"],
     states.waiting_with_time_out: ["It waits for event “approved”; it gives up in"],
     states.sleeping: ["It sleeps and goes on in", "it goes on by itself once the time has come"],
-    states.backing_off: ["It rests and goes on", "ConnectionError: no route"],
+    states.backing_off: ["It rests and goes on", "ConnectionError: no route (Tries at this place so far: 1)"],
     states.waiting_for_children: ["0 of 2 children", "It waits for its children", "once its children have ended"],
     states.pausing: ["Asked by ana", "Reason: deploy", "It stops at its next checkpoint.", "forced after five minutes"],
     states.deaf: ["Asked by ana", "or to take it away by force"],

@@ -151,7 +151,7 @@ row.refresh_from_db()
 assert (row.status, row.request_by) == ("paused", "ana@example.org"), row.request_by
 assert LogEntry.objects.get().user_id == person.pk
 page = client.get(f"/admin/continuations/continuation/{row.pk}/change/").content.decode()
-assert "Asked by ana@example.org" in page
+assert "Last request by ana@example.org" in page
 assert client.get("/admin/continuations/continuation/").status_code == 200
 print("fine")
 """

@@ -29,12 +29,17 @@ CASES: list[tuple[str, Any, dict[str, Any], str, str]] = [
     ("cancel", states.running, {}, "control", "cancelling"),
     ("cancel", states.paused, {}, "control", "cancelled"),
     ("force-pause", states.deaf, {}, "control", "paused"),
+    ("force-cancel", states.deaf_to_cancelling, {}, "control", "cancelled"),
     ("send", states.waiting_for_event, {"name": "approved", "payload": "5"}, "control", "enqueued"),
     ("retry", states.failed, {}, "retry", "enqueued"),
     ("rerun", states.succeeded, {"step": "load"}, "retry", "enqueued"),
     ("follow-up", states.follow_up_failed, {}, "retry", "succeeded"),
     ("cursor", states.failed, {"step": "break", "cursor": "4"}, "edit_cursor", "failed"),
 ]
+
+
+def test_every_verb_is_tried() -> None:
+    assert {slug for slug, *_ in CASES} == set(verbs.BY_SLUG)
 
 
 def prepared(client: Client, row: Continuation, slug: str, data: dict[str, Any]) -> dict[str, Any]:
