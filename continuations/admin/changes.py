@@ -13,6 +13,7 @@ from ..querysets import SILENCE
 from ..records import Event, Execution, StepRecord
 from ..transitions import OWNED
 from .family import Family
+from .verdict import QUIET
 
 if TYPE_CHECKING:
     from ..querysets import ContinuationQuerySet
@@ -53,7 +54,10 @@ def etag(row: Any, who: Any) -> str:
     now = timezone.now()
     facts = [
         *(getattr(row, name) for name in (*COLUMNS, *COUNTS)),
-        row.status in OWNED and row.last_beat is not None and row.last_beat < now - SILENCE,
+        *(
+            row.status in OWNED and row.last_beat is not None and row.last_beat < now - long
+            for long in (QUIET, SILENCE)
+        ),
         row.force_after is not None and row.force_after <= now,
         Family(row).facts if row.has_children else [],
         who,

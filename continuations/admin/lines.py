@@ -48,6 +48,7 @@ class ExecutionLine:
 
     record: Execution
     started: SafeString
+    step: str
     state: SafeString
     waited: str
     ran: str
@@ -107,14 +108,19 @@ def _execution_line(record: Execution, since: dt.datetime | None, facts: Facts, 
     end = record.finished_at or facts.now
     outcome = record.outcome or Status.RUNNING
     error = ": ".join(filter(None, [record.error_class.rpartition(".")[2], record.error_message]))
+    step, after = record.step, record.cursor_after_json
+    if record == facts.owner and facts.in_progress is not None:
+        # As far as it has come: an execution stores its own when it ends.
+        step, after = facts.in_progress.name, facts.in_progress.cursor_json
     return ExecutionLine(
         record=record,
+        step=step,
         started=words.clock(record.started_at),
         state=words.state(outcome, words.outcome(outcome)),
         waited="" if since is None else duration((record.started_at - since).total_seconds()),
         ran=duration((end - record.started_at).total_seconds()),
         before=values.shown(record.cursor_before_json),
-        after=values.shown(record.cursor_after_json),
+        after=values.shown(after),
         # The error says more.
         why="" if error and record.reason == "error" else reason_of(record.reason),
         error=plain.cut(values.hidden(error)),

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Text = SafeString | str
 
+# After so long without a sign of life nobody should be told that it moves, though much may be well.
+QUIET = dt.timedelta(seconds=30)
+
 # For nothing but a worker, now.
 WAITS_FOR_WORKER = frozenset({Status.ENQUEUED, Status.INTERRUPTED})
 
@@ -67,6 +70,12 @@ class Facts:
         """An execution owns it and has given no sign of life for long."""
         step = self.in_progress
         return self.row.status in OWNED and step is not None and step.heartbeat_at < self.now - SILENCE
+
+    @property
+    def is_quiet(self) -> bool:
+        """An execution owns it and has given no sign of life for a while."""
+        step = self.in_progress
+        return self.row.status in OWNED and step is not None and step.heartbeat_at < self.now - QUIET
 
     @property
     def can_force(self) -> bool:
@@ -122,6 +131,9 @@ def _alive(facts: Facts, question: str) -> Answer:
     beat = words.when(step.heartbeat_at, now)
     if facts.is_stalled:
         return Answer(question, format_html(gettext("It is stalled. Last sign of life {when}"), when=beat), "bad")
+    if facts.is_quiet:
+        text = gettext("Perhaps: a step may take long without a checkpoint. Last sign of life {when}")
+        return Answer(question, format_html(text, when=beat), "waiting")
     speed = pace(step)
     text = gettext("Yes, {rate}. Last sign of life {when}") if speed else gettext("Yes. Last sign of life {when}")
     return Answer(question, format_html(text, rate=speed, when=beat), "active")

@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from continuations.models import Continuation, StepRecord
+from continuations.testing import crash_during
 
 from . import states
-from .jobs import Broken
+from .jobs import Broken, Import
 from .pages import LIST, act, address, source_of, text_of
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +67,18 @@ def test_an_execution_with_an_error_does_not_say_that_there_was_one(admin_client
     assert line.why == ""
 
 
+def test_an_execution_that_runs_says_how_far_it_has_come(admin_client: Client) -> None:
+    row = states.interrupted()
+    [ended] = admin_client.get(address(row)).context["page"].executions
+    assert (ended.step, ended.before, ended.after) == ("load", "", "4")
+    with crash_during(Import, "load", 6):
+        states.once(row)
+    StepRecord.objects.filter(continuation=row, name="load").update(cursor_json="6")
+    line, before = admin_client.get(address(row)).context["page"].executions
+    assert (line.record.outcome, line.step, line.before, line.after) == ("", "load", "4", "6")
+    assert before.after == "4"
+
+
 def test_a_time_is_told_in_utc_too_where_the_clock_is_another(admin_client: Client) -> None:
     row = states.paused()
     at = dt.datetime(2026, 1, 31, 2, 30, 5, tzinfo=dt.UTC)
@@ -74,6 +87,17 @@ def test_a_time_is_told_in_utc_too_where_the_clock_is_another(admin_client: Clie
     with timezone.override(dt.UTC):
         assert "Jan. 31, 2026 02:30:05 UTC" in text_of(admin_client, row)
         assert "(02:30:05 UTC)" not in text_of(admin_client, row)
+
+
+def test_what_has_been_quiet_is_not_said_to_move(admin_client: Client) -> None:
+    row = states.running()
+    tag = admin_client.get(address(row, "live"))["ETag"]
+    assert "Is it moving? Yes, 2.0 a second." in text_of(admin_client, row)
+    StepRecord.objects.filter(continuation=row).update(heartbeat_at=timezone.now() - dt.timedelta(seconds=45))
+    text = text_of(admin_client, row)
+    assert "Is it moving? Perhaps:" in text
+    assert "Last sign of life 45 s ago" in text
+    assert admin_client.get(address(row, "live"), headers={"if-none-match": tag}).status_code == 200
 
 
 def test_what_has_ended_says_how_long_it_took(admin_client: Client) -> None:
