@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import time
 import traceback
@@ -24,8 +25,7 @@ from .errors import (
     ResumeLimitError,
     SerializationError,
     as_exception,
-    class_of,
-    text_of,
+    fields_of,
     traceback_of,
 )
 from .family import after_end
@@ -83,6 +83,11 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
 
     Database errors of our own statements come out as they are; the caller decides whether to wait.
     """
+    # A context of its own: a time-out raised between two lines can leave nothing behind for the worker's next job.
+    return contextvars.copy_context().run(_execute, pk, delivery, place)
+
+
+def _execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
     with place.hold():
         claimed = claim(pk, delivery, place)
         running = _Running(claimed, place) if claimed.refusal is None else None
@@ -316,7 +321,7 @@ class _Running:
             changes |= {"finished_at": now, "active_key": None}
         if decision.status == Status.SUCCEEDED:
             changes["result_json"] = result_json
-        changes |= _error_fields(decision.error) | {
+        changes |= fields_of(decision.error) | {
             "error_traceback": "" if decision.error is None else traceback_of(decision.error)
         }
         goes_on = onward(self.job_class, row, decision, self.place, now)
@@ -345,9 +350,9 @@ class _Running:
         self.execution.reason = decision.reason
         self.execution.step = "" if record is None else record.name
         self.execution.cursor_after_json = None if record is None else record.cursor_json
-        for name, value in _error_fields(decision.error).items():
+        for name, value in fields_of(decision.error).items():
             setattr(self.execution, name, value)
-        changed = ("finished_at", "outcome", "reason", "step", "cursor_after_json", *_error_fields(decision.error))
+        changed = ("finished_at", "outcome", "reason", "step", "cursor_after_json", *fields_of(decision.error))
         self.execution.save(using=self.alias, update_fields=changed)
         if outcome.moved_on and not row.is_told_only:
             deliver(row)
@@ -389,9 +394,3 @@ class _Running:
 
 def _left(interrupt: Interrupt) -> Ending:
     return Ending(reason=interrupt.reason, wait=interrupt.wait, rest=interrupt.rest)
-
-
-def _error_fields(error: BaseException | None) -> dict[str, str]:
-    if error is None:
-        return {"error_class": "", "error_message": ""}
-    return {"error_class": class_of(error)[:255], "error_message": text_of(error)}
