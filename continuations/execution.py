@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import gc
 import time
 import traceback
@@ -83,17 +82,12 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
 
     Database errors of our own statements come out as they are; the caller decides whether to wait.
     """
-    # A context of its own: a time-out raised between two lines can leave nothing behind for the worker's next job.
-    return contextvars.copy_context().run(_execute, pk, delivery, place)
-
-
-def _execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
     with place.hold():
         claimed = claim(pk, delivery, place)
         running = _Running(claimed, place) if claimed.refusal is None else None
     if running is None:
         return Outcome(claimed.continuation, refusal=claimed.refusal)
-    continuation, execution = running.continuation, running.execution
+    continuation, execution, caller = running.continuation, running.execution, current.current_job()
     signals.emit(signals.execution_started, continuation, execution=execution)
     try:
         ending = running.run()
@@ -101,6 +95,8 @@ def _execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
             place.disarm()
             outcome = running.end(ending)
     finally:
+        # A time-out may have been raised between any two lines.
+        current.go_back_to(caller)
         signals.emit(signals.execution_ended, continuation, execution=execution)
     stop = ending.error if isinstance(ending.error, (KeyboardInterrupt, SystemExit)) else None
     if running.left_open:
