@@ -148,3 +148,23 @@ def test_the_command_line_masks_what_is_sensitive(capsys: pytest.CaptureFixture[
         said = capsys.readouterr().out
         assert MASK in said or json.dumps(MASK)[1:-1] in said
         assert "hunter22" not in said
+
+
+class Defaulted(ContinuableJob):
+    """Its secret is given nowhere but in its signature."""
+
+    sensitive = ("token",)
+
+    def perform(self, page: int = 1234, token: str = "hunter22") -> None:
+        raise ValueError(f"page {page} says no to {token}")
+
+
+@pytest.mark.django_db
+def test_the_default_of_a_sensitive_argument_is_hidden_in_an_error() -> None:
+    row = Defaulted.enqueue()
+    with pytest.raises(ValueError, match="hunter22"):
+        run_enqueued()
+    row.refresh_from_db()
+    conceal(row)
+    assert row.error_message == f"page 1234 says no to {MASK}"
+    assert "hunter22" not in row.error_traceback
