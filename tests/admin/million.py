@@ -16,7 +16,7 @@ from typing import Any
 import django
 
 LIST = "/admin/continuations/continuation/"
-REPEATS = 40
+REPEATS = 25
 QUERIES = 5
 TIMES = 3
 FEW = 1000
