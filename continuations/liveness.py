@@ -18,6 +18,8 @@ from rq.executions import Execution as RQExecution
 from rq.utils import as_text, utcparse
 from rq.worker import BaseWorker
 
+from .moments import as_ours
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -93,7 +95,7 @@ def worker_will_tell(execution: Execution, connection: Redis) -> bool:
     worker_key = f"{BaseWorker.redis_worker_namespace_prefix}{execution.worker}"
     pid, birth = (None if each is None else as_text(each) for each in connection.hmget(worker_key, "pid", "birth"))
     # Another worker may have the same name by now.
-    if pid is None or birth is None or utcparse(birth) > execution.started_at:
+    if pid is None or birth is None or as_ours(utcparse(birth)) > execution.started_at:
         return False
     return int(pid) != execution.pid and process_exists(int(pid))
 

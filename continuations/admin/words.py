@@ -9,6 +9,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
+from ..moments import as_local
 from ..records import StepRecord
 from ..transitions import Status
 from ..words import ago, number, until
@@ -114,14 +115,14 @@ def when(moment: dt.datetime | None, now: dt.datetime) -> SafeString | str:
 
 def exact(moment: dt.datetime) -> str:
     """A moment to the second, in the active time zone, with its name."""
-    local = timezone.localtime(moment)
-    return f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M:%S} {local:%Z}"
+    local = as_local(moment)
+    return f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M:%S} {local:%Z}".rstrip()
 
 
 def clock(moment: dt.datetime) -> SafeString:
     """A moment as the time of day, with its day where that is another."""
-    local = timezone.localtime(moment)
-    today = timezone.localdate() == local.date()
+    local = as_local(moment)
+    today = as_local(timezone.now()).date() == local.date()
     text = f"{local:%H:%M:%S}" if today else f"{formats.date_format(local, 'SHORT_DATE_FORMAT')} {local:%H:%M:%S}"
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact(moment), text)
 
