@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from .models import Continuation
-    from .recovery import Recovered
+    from .patient import Recovered
 
 # Seconds for which a verb waits for somebody else who changes the same continuation.
 LOCK_PATIENCE = 2.0

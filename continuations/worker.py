@@ -109,12 +109,12 @@ class ContinuableWorkerMixin(BaseWorker):
     def look_for_lost_continuations(self) -> None:
         """One run of recovery, with connections of its own: a horse must not inherit them. Then of retention."""
         # Imported late: a spawned horse imports its worker's class before Django is set up.
-        from .recovery import recover
+        from .recovery import BRIEFLY, recover
         from .retention import prune_in_passing
 
         self._looked_at = time.monotonic()
         try:
-            recover()
+            recover(seconds=BRIEFLY)
             prune_in_passing(self.connection)
         except (Error, RedisError, OSError) as error:
             self.log.warning("Worker %s: recovery: %s", self.name, error)

@@ -27,7 +27,7 @@ ORDER = [
     *("current", "hooks", "followup"),
     *("outcome", "onward", "sessions", "claim", "execution"),
     *("enqueueing", "configured", "job"),
-    *("slots", "recovery", "retention", "runner", "worker", "defaults"),
+    *("servers", "slots", "patient", "recovery", "retention", "runner", "worker", "defaults"),
     *("presence", "words", "console"),
     *("testing", "pytest_plugin", "checks", "deployment", "admin", "templatetags", "contrib", "apps", "management"),
 ]
