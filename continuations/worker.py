@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error, connections
+from django.db import Error
 from redis.exceptions import RedisError
 from rq import SimpleWorker, SpawnWorker, Worker
 from rq.worker import BaseWorker
@@ -111,6 +111,7 @@ class ContinuableWorkerMixin(BaseWorker):
         # Imported late: a spawned horse imports its worker's class before Django is set up.
         from .recovery import BRIEFLY, recover
         from .retention import prune_in_passing
+        from .sessions import close_all
 
         self._looked_at = time.monotonic()
         try:
@@ -119,7 +120,7 @@ class ContinuableWorkerMixin(BaseWorker):
         except (Error, RedisError, OSError) as error:
             self.log.warning("Worker %s: recovery: %s", self.name, error)
         finally:
-            connections.close_all()
+            close_all()
 
     def _renew_lease(self, execution: Execution) -> None:
         try:

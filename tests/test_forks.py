@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import django_rq
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from continuations.models import Continuation
@@ -52,3 +53,15 @@ def test_a_horse_uses_no_connection_of_its_worker_while_that_looks_for_lost_cont
     assert items("a")[2:] == list(map(str, range(300)))
     assert items("b") == ["first", *map(str, range(5))]
     assert [status(continuation), continuation.executions, lost.executions] == ["succeeded", 1, 1]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="Django has pools for PostgreSQL only")
+def test_a_horse_shares_no_pool_of_connections_with_its_worker(start_worker: Callable[..., Worker]) -> None:
+    """`OPTIONS = {"pool": True}`: what the worker had used and closed would be open in the pool that the fork copies."""
+    worker = start_worker("default", worker_class=None, environ={"DJANGO_SETTINGS_MODULE": "tests.pool_settings"})
+    eventually(lambda: "Listening" in worker.output(), worker.output)
+    # Longer than a beat of the worker's, which looks for lost continuations then.
+    continuation = Count.enqueue("a", 100, 0.05)
+    eventually(lambda: status(continuation) == "succeeded", worker.output)
+    assert (continuation.executions, items("a")) == (1, ["first", *map(str, range(100))])
+    assert "discarding closed connection" not in worker.output()

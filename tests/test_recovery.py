@@ -185,10 +185,11 @@ def test_the_lock_of_recovery_is_at_the_first_redis_that_answers(redis_url: str,
     assert [each.action for each in Continuation.objects.recover()] == ["delivered again"]
 
 
-
 def test_what_waits_on_a_queue_that_is_gone_keeps_nothing_else_from_being_found(redis_url: str) -> None:
     gone = [
-        Continuation(job_path="tests.shop.jobs.Count", queue_name="gone", arguments_json="[]", created_at=timezone.now())
+        Continuation(
+            job_path="tests.shop.jobs.Count", queue_name="gone", arguments_json="[]", created_at=timezone.now()
+        )
         for _ in range(5)
     ]
     Continuation.objects.bulk_create(gone)
