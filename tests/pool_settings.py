@@ -3,4 +3,4 @@
 from tests.settings import *  # noqa: F403
 from tests.settings import DATABASES
 
-DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 2, "max_size": 4}}
+DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 1}}
