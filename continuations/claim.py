@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.utils import timezone
 
 from . import upkeep
 from .conf import database, require_autocommit
 from .family import after_end
 from .identifiers import uuid7
+from .isolation import atomic
 from .liveness import boot_id, host
 from .models import Continuation, Execution
 from .outages import TROUBLE, is_away, reconnect
@@ -124,7 +125,7 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
         database_session=session_of(connections[alias]),
         started_at=now,
     )
-    with transaction.atomic(using=alias):
+    with atomic(alias):
         changes = _changes(row, execution, now)
         rows = Continuation.objects.using(alias)
         if connections[alias].vendor == "mysql":

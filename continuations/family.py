@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from . import log
 from .errors import BusyError, TransitionError
+from .isolation import atomic
 from .records import PassedStep, StepRecord
 from .transitions import FINISHED, Status
 
@@ -53,7 +54,7 @@ def wake_parent(model: type[Continuation], alias: str, pk: uuid.UUID, *, patienc
 
     False: it does not wait, or is kept locked by somebody else, and recovery looks again.
     """
-    with transaction.atomic(using=alias):
+    with atomic(alias):
         try:
             # By primary key alone: a condition on the status would pass by a parent that is parking just now.
             parent = model.objects.using(alias).lock(pk, patience=patience)

@@ -16,9 +16,11 @@ from . import signals, upkeep
 from .delivery import backend
 from .family import after_end, cancel_children, children_of_this_run, waits_for_children, wake_parent
 from .identifiers import rq_job_id
+from .isolation import atomic
 from .limits import Limit
 from .liveness import LEASE, any_alive, proof_of_death, worker_will_tell
 from .models import Continuation, Execution, StepRecord
+from .outages import is_away
 from .sessions import end_session
 from .takeover import steps_are_free, take_steps
 from .transitions import CLAIMABLE, FINISHED, OWNED, Status
@@ -78,7 +80,18 @@ class Patient:
         self.in_line: Limit | None = None
 
     def treat(self, *, dry_run: bool) -> Recovered | None:
-        """Do what is to be done; None if nothing is."""
+        """Do what is to be done; None if nothing is, or not just now."""
+        try:
+            return self._treat(dry_run=dry_run)
+        except OperationalError as error:
+            if is_away(connections[self._alias]):
+                raise
+            # Somebody deadlocked with us, or changed the row at the same time: next time.
+            logger.warning("%s: not recovered (%s)", self._row, error)
+            self.is_taken = True
+            return None
+
+    def _treat(self, *, dry_run: bool) -> Recovered | None:
         row = self._row
         if row.status in OWNED:
             return self._treat_owned(dry_run=dry_run)
@@ -156,7 +169,7 @@ class Patient:
         found = Recovered(self._row, "delivered again", why)
         if dry_run:
             return found
-        with transaction.atomic(using=self._alias):
+        with atomic(self._alias):
             row = self._lock()
             if row is None:
                 return None
@@ -166,33 +179,28 @@ class Patient:
     def _take_over(self, owner: Execution, why: str, *, dry_run: bool) -> Recovered | None:
         if dry_run:
             return Recovered(self._row, "taken over", why)
-        try:
-            with transaction.atomic(using=self._alias):
-                row = self._lock()
-                if row is None:
-                    return None
-                if not steps_are_free(row):
-                    return self._end_session(owner, why)
-                left = take_steps(row, owner, None)
-                left.bury()
-                counts = left.crash_counts()
-                if self._was_stopped(owner):
-                    # Of the anchor's end RQ knows.
-                    open_ = row.anchor_open and row.delivery != 0
-                    self._settle(row, {"status": Status.CANCELLED, "reason": "cancelled", "anchor_open": open_})
-                    signals.emit_on_commit(signals.cancelled, row)
-                    return Recovered(row, "cancelled", "RQ was told to stop its job")
-                if row.status == Status.RUNNING:
-                    self._push(row, owner, status=Status.INTERRUPTED, **counts)
-                    return Recovered(row, "taken over", why)
-                paused = row.status == Status.PAUSING
-                signals.emit_on_commit(signals.paused if paused else signals.cancelled, row)
-                self._settle(row, counts | {"status": Status.PAUSED if paused else Status.CANCELLED})
-                return Recovered(row, "paused" if paused else "cancelled", f"that was asked, and {why}")
-        except OperationalError as error:
-            # Somebody holds the row or deadlocked with us: next time.
-            logger.warning("%s: not taken over (%s)", self._row, error)
-            return None
+        with atomic(self._alias):
+            row = self._lock()
+            if row is None:
+                return None
+            if not steps_are_free(row):
+                return self._end_session(owner, why)
+            left = take_steps(row, owner, None)
+            left.bury()
+            counts = left.crash_counts()
+            if self._was_stopped(owner):
+                # Of the anchor's end RQ knows.
+                open_ = row.anchor_open and row.delivery != 0
+                self._settle(row, {"status": Status.CANCELLED, "reason": "cancelled", "anchor_open": open_})
+                signals.emit_on_commit(signals.cancelled, row)
+                return Recovered(row, "cancelled", "RQ was told to stop its job")
+            if row.status == Status.RUNNING:
+                self._push(row, owner, status=Status.INTERRUPTED, **counts)
+                return Recovered(row, "taken over", why)
+            paused = row.status == Status.PAUSING
+            signals.emit_on_commit(signals.paused if paused else signals.cancelled, row)
+            self._settle(row, counts | {"status": Status.PAUSED if paused else Status.CANCELLED})
+            return Recovered(row, "paused" if paused else "cancelled", f"that was asked, and {why}")
 
     def _was_stopped(self, owner: Execution) -> bool:
         """RQ's stop command ended its process: for RQ the job has ended, and no retry follows."""
@@ -248,6 +256,6 @@ class Patient:
 def look_again(alias: str, pks: list[Any], now: dt.datetime, again: dt.datetime | None) -> None:
     """When to look next at those that were found where they belong. What somebody keeps locked stays due."""
     rows = Continuation.objects.using(alias)
-    with transaction.atomic(using=alias):
+    with atomic(alias):
         free = list(rows.filter(pk__in=pks).free().values_list("pk", flat=True))
         rows.filter(pk__in=free, check_after__lte=now).update(check_after=again)

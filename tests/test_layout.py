@@ -16,7 +16,18 @@ PACKAGE = Path(continuations.__file__).parent
 
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
-    *("errors", "missing", "moments", "transitions", "conf", "signals", "successor", "identifiers", "coroutines"),
+    *(
+        "errors",
+        "missing",
+        "moments",
+        "isolation",
+        "transitions",
+        "conf",
+        "signals",
+        "successor",
+        "identifiers",
+        "coroutines",
+    ),
     *("codec", "attributes", "renaming", "definition", "policies", "loading", "masking", "log", "limits", "rq_options"),
     *("files", "keyset", "walking", "batching", "paging", "nesting", "sharding", "sources"),
     *("delivery", "upkeep"),
