@@ -56,7 +56,8 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     @property
     def db(self) -> str:
         """The alias on which this is asked: as chosen by `using`, or by the setting `DATABASE`, or by the router."""
-        return self._db or settings().database or super().db
+        chosen: str | None = vars(self)["_db"]
+        return chosen or settings().database or super().db
 
     def for_job(self, job_class: type[Any]) -> ContinuationQuerySet:
         """Those of `job_class` and its subclasses, under the paths in their `aliases` too."""
