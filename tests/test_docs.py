@@ -57,6 +57,12 @@ async def _wait_for(awaitable: Awaitable[Any]) -> None:
     await awaitable
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_rows_of_a_table_stand_under_its_head(page: Path) -> None:
+    for rows in re.findall(r"(?:^\|.*\n)+", page.read_text(), flags=re.MULTILINE):
+        assert re.fullmatch(r"(\|[ :-]+)+\|", rows.splitlines()[1] if rows.count("\n") > 1 else ""), rows
+
+
 def test_the_docs_name_only_tests_that_exist() -> None:
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     for keyword in re.findall(r'make test ARGS="[^"]*-k (\w+)', (ROOT / "docs" / "guarantees.md").read_text()):
