@@ -120,6 +120,12 @@ class _Run:
         except (RedisError, OSError) as error:
             self._servers.lose(queue.connection, error)
             found = None
+        except Error:
+            raise
+        except Exception:
+            # Whatever is the matter with this one, the others are waiting; and it would end the worker that looks.
+            logger.exception("%s: not recovered", row)
+            found = None
         if found is not None:
             logger.info("%s%s", "would have: " if self._dry_run else "", found)
             if not self._dry_run:

@@ -201,6 +201,23 @@ def test_what_waits_on_a_queue_that_is_gone_keeps_nothing_else_from_being_found(
     assert [each.continuation for each in Continuation.objects.recover(limit=5)] == [lost]
 
 
+def test_one_that_cannot_be_put_back_keeps_no_other_waiting(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Its RQ job cannot be read: another release of RQ wrote it, or somebody by hand."""
+    broken = Count.enqueue("a", 1)
+    redis().hset(f"rq:job:{broken.rq_job_id}", "retry_intervals", "no list")
+    redis().delete("rq:queue:default")
+    Continuation.objects.update(status="cancelled", finished_at=timezone.now())
+    lost = Count.enqueue("b", 1)
+    redis().delete(f"rq:job:{lost.rq_job_id}", "rq:queue:default")
+    let_time_pass()
+    assert [each.continuation for each in Continuation.objects.recover()] == [lost]
+    (record,) = [each for each in caplog.records if each.exc_info]
+    assert record.getMessage() == f"{broken}: not recovered"
+    # It is looked at again, but not at once.
+    broken.refresh_from_db()
+    assert broken.check_after > timezone.now() + dt.timedelta(seconds=10)
+
+
 def test_a_run_does_no_more_than_fits_into_its_time_and_the_next_goes_on(redis_url: str) -> None:
     """W4: a worker looks between two renewals of its own lease, which must not run out meanwhile."""
     parent = Continuation.objects.create(
