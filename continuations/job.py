@@ -178,7 +178,7 @@ class ContinuableJob(Hooks):
     ) -> Configured[P]:
         """Options for one enqueueing: `Job.using(queue_name="slow").enqueue(7)`.
 
-        `run_after`: a timedelta from now, or an aware datetime, naive without `USE_TZ`. `at_front`: the front of the queue.
+        `run_after`: a timedelta from now, or an aware datetime. `at_front`: the front of the queue.
         `key`: 1 to 200 characters; while an unfinished continuation of any class has it, `enqueue` returns that one.
         `rq_options`: added to the class's; `job_timeout`, `result_ttl`, `failure_ttl`, `description`, `meta`,
         `rate_limit`, `depends_on`, `on_success`, `on_failure`, `on_stopped`. Callbacks and dependents see the real
