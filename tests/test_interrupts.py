@@ -21,6 +21,7 @@ from continuations import (
     Step,
     Stop,
     discard_on,
+    execution,
 )
 from continuations.models import Continuation
 from continuations.testing import (
@@ -31,6 +32,7 @@ from continuations.testing import (
     run_until_finished,
     stopping_when,
 )
+from tests.shapes import Bench
 from tests.shop.models import Applied
 
 pytestmark = pytest.mark.django_db
@@ -783,3 +785,27 @@ def test_an_interruption_between_steps_has_no_step_in_progress() -> None:
 def test_every_error_of_ours_has_one_base() -> None:
     assert issubclass(ResumeLimitError, ContinuationError)
     assert not issubclass(Interrupt, ContinuationError)
+
+
+class Margin(ContinuableJob):
+    """Gives the margin after two checkpoints that were `gap` seconds apart."""
+
+    def perform(self, gap: float) -> float:
+        stopping = self._stopping
+        assert stopping is not None
+        stopping._measure(stopping._last_look + gap)
+        return stopping._margin()
+
+
+@pytest.mark.parametrize(
+    ("timeout", "gap", "margin"),
+    [(3, 0, 1), (12, 0, 4), (30, 0, 5), (180, 0, 18), (180, 8, 18), (180, 20, 30), (180, 100, 60)],
+)
+def test_the_margin_before_a_time_out(timeout: float, gap: float, margin: float) -> None:
+    """E6: 5 s, a tenth or 1.5 times the longest gap, whichever is most; but never more than a third."""
+    place = Bench()
+    place.deadline = lambda: timeout  # type: ignore[method-assign]
+    continuation = Margin.enqueue(gap)
+    execution.execute(continuation.pk, 0, place)
+    continuation.refresh_from_db()
+    assert continuation.result == pytest.approx(margin)
