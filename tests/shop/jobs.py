@@ -47,6 +47,10 @@ class Polite(Count):
     max_runtime = 0.3
 
 
+class SlowlyPolite(Count):
+    max_runtime = 2
+
+
 class Throttled(Count):
     """Rests once, for two seconds, before its second step."""
 
