@@ -24,6 +24,7 @@ from continuations import (
     execution,
 )
 from continuations.models import Continuation
+from continuations.shutdown import Signals
 from continuations.testing import (
     crash_during,
     interrupt_after,
@@ -809,3 +810,21 @@ def test_the_margin_before_a_time_out(timeout: float, gap: float, margin: float)
     execution.execute(continuation.pk, 0, place)
     continuation.refresh_from_db()
     assert continuation.result == pytest.approx(margin)
+
+
+def test_a_time_out_that_was_held_back_until_the_job_had_ended_is_forgotten() -> None:
+    """E6: raised after the end it would be taken for a failure."""
+
+    def penalty(*_: Any) -> None:
+        raise JobTimeoutException
+
+    before = signal.signal(signal.SIGALRM, penalty)
+    try:
+        with Signals(lambda: None) as signals, signals.hold():
+            signal.raise_signal(signal.SIGALRM)
+            signals.disarm()
+        assert signal.getsignal(signal.SIGALRM) is penalty
+        with pytest.raises(JobTimeoutException), Signals(lambda: None) as signals, signals.hold():
+            signal.raise_signal(signal.SIGALRM)
+    finally:
+        signal.signal(signal.SIGALRM, before)
