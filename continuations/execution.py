@@ -373,7 +373,7 @@ class _Running:
         """Tell listeners, the log among them, how it ended."""
         step = self.progress.step
         facts: dict[str, Any] = {"execution": self.execution}
-        if decision.status != Status.SUCCEEDED:
+        if decision.status not in (Status.SUCCEEDED, Status.CANCELLED):
             facts |= {"step": None, "cursor": None} if step is None else {"step": step.name, "cursor": step.cursor}
         if decision.status in ENDS:
             if decision.error is not None:

@@ -18,6 +18,7 @@ from continuations.testing import (
     run_until_finished,
     stopping_when,
 )
+from tests.reference import documented_fields
 
 pytestmark = pytest.mark.django_db
 
@@ -157,6 +158,15 @@ def test_records_carry_their_facts_as_fields(caplog: pytest.LogCaptureFixture) -
     }
 
 
+def test_every_documented_field_is_on_every_record_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    with interrupt_during(Import, "load", cursor=1):
+        Import.enqueue()
+        run_enqueued()
+    plain = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+    for record in records(caplog):
+        assert set(vars(record)) - plain == set(documented_fields())
+
+
 def test_every_boundary_says_which_execution_it_belongs_to(caplog: pytest.LogCaptureFixture) -> None:
     """L1"""
     with interrupt_after(Import, "check"):
@@ -169,6 +179,26 @@ def test_boundaries_are_information(caplog: pytest.LogCaptureFixture) -> None:
     with interrupt_during(Import, "load", 1):
         run_until_finished(Import.enqueue())
     assert {each.levelname for each in records(caplog)} == {"INFO"}
+
+
+class Million(ContinuableJob):
+    checkpoint_interval = 0.2
+
+    def perform(self) -> None:
+        self.step(self.count)
+
+    def count(self, step: Step) -> None:
+        for _ in step.iterate(range(1_000_000)):
+            pass
+
+
+def test_a_million_items_are_as_quiet_as_two(caplog: pytest.LogCaptureFixture) -> None:
+    """At INFO, with the beats of a second and more."""
+    continuation = Million.enqueue()
+    run_enqueued()
+    assert continuation.steps.get().processed == 1_000_000
+    assert boundaries(caplog) == [("started", "count", None, None), ("completed", "count", "1000000", None)]
+    assert other_lines(caplog) == []
 
 
 def test_nothing_is_logged_at_information_when_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
