@@ -18,7 +18,7 @@ from continuations.testing import (
     run_until_finished,
     stopping_when,
 )
-from tests.reference import documented_fields
+from tests.reference.signals import documented_fields
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,7 @@ from continuations import ContinuableJob, Step, discard_on, retry_on, signals
 from continuations.execution import execute
 from continuations.models import Continuation
 from continuations.testing import interrupt_during, run_enqueued, run_until_finished, stopping_when
-from tests.reference import documented_signals
+from tests.reference.signals import documented_signals
 from tests.shapes import Bench
 
 pytestmark = pytest.mark.django_db

@@ -32,7 +32,9 @@ class Tutorial:
     def __init__(self, python: str, folder: Path, *, letters: int = LETTERS) -> None:
         self._python = python
         self._page = PAGE.read_text().replace(f"enqueue({LETTERS})", f"enqueue({letters})")
-        self._page = self._page.replace(f"{LETTERS} letters to {LETTERS} customers", f"{letters} letters to {letters} customers")
+        self._page = self._page.replace(
+            f"{LETTERS} letters to {LETTERS} customers", f"{letters} letters to {letters} customers"
+        )
         self._letters = letters
         self._folder = folder
         self._worker: subprocess.Popen[bytes] | None = None
