@@ -27,7 +27,7 @@ Parts of the page of a continuation, which get `page` and `original`:
 
 Most projects need `_custom.html` alone, which is empty and yours:
 
-```html
+```html+django
 <!-- templates/{folder}/_custom.html -->
 {{% if original.job_name == "ProcessImport" %}}
   <p><a href="{{% url "import" original.result %}}">To what was imported</a></p>
