@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
+import django
 import pytest
 
 from tests.chaos.servers import free_port
@@ -22,6 +24,9 @@ else:
 if not database.startswith("postgres"):
     # Its driver may be missing, and the jobs are written for the same database throughout.
     collect_ignore.append("test_database_restart.py")
+if find_spec("django_tasks_rq") is None or django.VERSION < (6, 0):
+    # Django's tasks are in Django 6, and what runs them on RQ is installed by .ci/run.
+    collect_ignore.append("test_django_tasks.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest import mock
 
 from asgiref.sync import async_to_sync
 
@@ -50,10 +49,13 @@ def shop(given: Mapping[str, Any]) -> Iterator[None]:
     vars(ours).update({name: value for name, value in vars(models).items() if not name.startswith("__")} | given)
     modules = {"shop": ModuleType("shop"), "shop.models": ours, "shop.jobs": ModuleType("shop.jobs")}
     vars(modules["shop.jobs"]).update(given)
+    sys.modules.update(modules)
     try:
-        with mock.patch.dict(sys.modules, modules):
-            yield
+        yield
     finally:
+        # Not all that was imported meanwhile: what is imported twice is there twice.
+        for name in [name for name in sys.modules if name.partition(".")[0] == "shop" or name.startswith("docs_")]:
+            del sys.modules[name]
         for registry, before in zip((loading._registry, loading._aliases), registered, strict=True):
             registry.clear()
             registry.update(before)
