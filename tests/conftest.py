@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -70,13 +70,13 @@ def start_worker(redis_url: str, transactional_db: None) -> Iterator[Callable[..
         command: str = "rqworker",
         worker_class: str | None = "rq.Worker",
         environ: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> Worker:
         # A stock worker unless a test wants another; None takes what the command takes by itself.
         if worker_class is not None:
             arguments += ("--worker-class", worker_class)
-        worker = Worker(
-            command, *arguments, environ={"REDIS_URL": redis_url, "DATABASE_URL": database_url(), **(environ or {})}
-        )
+        environ = {"REDIS_URL": redis_url, "DATABASE_URL": database_url(), **(environ or {})}
+        worker = Worker(command, *arguments, environ=environ, prefix=prefix)
         workers.append(worker)
         return worker
 
