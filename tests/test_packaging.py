@@ -35,10 +35,7 @@ def test_the_workflow_runs_the_whole_matrix_of_nox() -> None:
 
 def test_the_script_runs_every_django_and_database() -> None:
     assert [version for version in versions("Django") if f"{version}.0" not in CI] == []
-    assert all(
-        f"_URL={name}" in CI.replace("${POSTGRESQL_URL:-", "").replace("${MARIADB_URL:-", "")
-        for name in ("postgresql", "mysql")
-    )
+    assert re.findall(r"^tests (\w+) ", CI, flags=re.MULTILINE) == ["postgresql", "mariadb"]
     oldest = PROJECT["project"]["requires-python"].removeprefix(">=")
     assert versions("Python")[0] == oldest
     assert f"interpreter {oldest}" in CI
