@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -33,6 +33,14 @@ def pytest_configure(config: pytest.Config) -> None:
     # Installed packages are found through their entry point; a source tree is not.
     if not config.pluginmanager.has_plugin("continuations"):
         config.pluginmanager.import_plugin("continuations.pytest_plugin")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has logged may hold lone surrogates, which pytest-xdist cannot send to the process that reports."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session")
