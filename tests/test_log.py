@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from continuations import ContinuableJob, Step, discard_on
+from continuations.execution import execute
 from continuations.models import Continuation
 from continuations.testing import (
     crash_during,
@@ -18,7 +21,9 @@ from continuations.testing import (
     run_until_finished,
     stopping_when,
 )
+from continuations.workplace import FLAG_SIZE, set_stop_flag
 from tests.reference.signals import documented_fields
+from tests.shapes import Bench
 
 pytestmark = pytest.mark.django_db
 
@@ -179,6 +184,37 @@ def test_boundaries_are_information(caplog: pytest.LogCaptureFixture) -> None:
     with interrupt_during(Import, "load", 1):
         run_until_finished(Import.enqueue())
     assert {each.levelname for each in records(caplog)} == {"INFO"}
+
+
+class LongWay(ContinuableJob):
+    """Is told to stop, and reaches its next checkpoint seven seconds later."""
+
+    tell: Callable[[], object]
+    clock: list[float]
+
+    def perform(self) -> None:
+        self.step("check", lambda: None)
+        self.step("load", self.load)
+
+    def load(self, step: Step) -> None:
+        for _ in step.iterate(["a", "b"]):
+            type(self).tell()
+            self.clock.append(7.0)
+
+
+@pytest.mark.parametrize("by", ["a signal", "the worker"])
+def test_a_long_way_to_the_next_checkpoint_is_told_with_what_to_do(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    flag = bytearray(FLAG_SIZE)
+    place = Bench(stop_flag=flag)
+    now, LongWay.clock = time.monotonic, []
+    LongWay.tell = staticmethod(place._note_stop if by == "a signal" else lambda: set_stop_flag(flag))
+    monkeypatch.setattr(time, "monotonic", lambda: now() + sum(LongWay.clock))
+    continuation = LongWay.enqueue()
+    execute(continuation.pk, continuation.delivery, place)
+    (line,) = other_lines(caplog)
+    assert re.search(r"LongWay .+ step 'load'.* took 7 s to reach a checkpoint .*step\.checkpoint\(\) more often", line)
 
 
 class Million(ContinuableJob):
