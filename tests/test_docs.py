@@ -58,13 +58,24 @@ RUN_BY = {
     "test_tutorial.py": ["tutorial.md"],
 }
 
+# Pages that show the gist of code which is run elsewhere, and where that stands.
+EXCERPTS = {"demo.md": "demo_project"}
+
 
 def test_the_code_of_every_page_is_run() -> None:
     with_code = {page.name for page in PAGES if blocks(page, "python")}
-    assert {name for names in RUN_BY.values() for name in names} == with_code
+    assert {name for names in RUN_BY.values() for name in names} == with_code - set(EXCERPTS)
     for module, names in RUN_BY.items():
         text = (ROOT / "tests" / module).read_text() + (ROOT / "tests" / "tutorial.py").read_text()
         assert [name for name in names if name not in text and name.removesuffix(".md") + '" / "' not in text] == []
+
+
+def test_what_excerpts_call_is_in_the_code() -> None:
+    for page in (page for page in PAGES if page.name in EXCERPTS):
+        code = "\n".join(path.read_text() for path in (ROOT / EXCERPTS[page.name]).rglob("*.py"))
+        for block in blocks(page, "python"):
+            called = {node.attr for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Attribute)}
+            assert [name for name in called if not re.search(rf"\b{name}\b", code)] == []
 
 
 def test_what_is_no_python_is_known_to_be_something_else() -> None:
