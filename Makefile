@@ -15,6 +15,8 @@ VENV ?= .venv
 # DJANGO="django~=5.2.0" pins another release.
 DJANGO ?= django
 ARGS ?=
+# All tests run on all cores; chosen ones one after the other, so that what they print is seen.
+PARALLEL = $(if $(ARGS),,--numprocesses auto --dist worksteal)
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -24,7 +26,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python manage.py demo $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 browser: $(VENV)/.browser
 	$(BIN)/python -m pytest tests/browser -m browser $(ARGS)

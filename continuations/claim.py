@@ -143,7 +143,10 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
         if row.status != Status.RUNNING:
             # A request met a dead owner: it is fulfilled, and nobody runs.
             after_end(row)
-            emit_on_commit(paused if row.status == Status.PAUSED else cancelled, row)
+            if row.status == Status.PAUSED:
+                emit_on_commit(paused, row)
+            else:
+                emit_on_commit(cancelled, row, execution=None)
             return None
         if left is not None:
             _follow(row, left, execution)

@@ -119,6 +119,9 @@ class _Running:
             self._ended.result()
 
     def _begin_letting_through(self) -> None:
+        if self._ended.done():
+            # The loop closes and would not see a new task through; the thread that waits lets it through itself.
+            return
         task = asyncio.ensure_future(self._let_through())
         self._letting_through.add(task)
         task.add_done_callback(self._letting_through.discard)

@@ -23,6 +23,11 @@ def running(job: ContinuableJob) -> Iterator[None]:
         _job.reset(token)
 
 
+def go_back_to(job: ContinuableJob | None) -> None:
+    """Leave whatever was not left: a signal may raise as `running` begins or ends."""
+    _job.set(job)
+
+
 def current_job() -> ContinuableJob | None:
     """The job whose code runs here."""
     return _job.get()

@@ -123,6 +123,13 @@ def class_of(error: BaseException) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
+def fields_of(error: BaseException | None) -> dict[str, str]:
+    """The error's class and message, as columns hold them; empty for none."""
+    if error is None:
+        return {"error_class": "", "error_message": ""}
+    return {"error_class": class_of(error)[:255], "error_message": text_of(error)}
+
+
 def traceback_of(error: BaseException) -> str:
     """The error's traceback as text, with those of its causes; the message alone if that cannot be had."""
     try:

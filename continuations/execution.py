@@ -24,8 +24,7 @@ from .errors import (
     ResumeLimitError,
     SerializationError,
     as_exception,
-    class_of,
-    text_of,
+    fields_of,
     traceback_of,
 )
 from .family import after_end
@@ -89,7 +88,7 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
         running = _Running(claimed, place) if claimed.refusal is None else None
     if running is None:
         return Outcome(claimed.continuation, refusal=claimed.refusal)
-    continuation, execution = running.continuation, running.execution
+    continuation, execution, caller = running.continuation, running.execution, current.current_job()
     signals.emit(signals.execution_started, continuation, execution=execution)
     try:
         ending = running.run()
@@ -97,6 +96,8 @@ def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
             place.disarm()
             outcome = running.end(ending)
     finally:
+        # A time-out may have been raised between any two lines.
+        current.go_back_to(caller)
         signals.emit(signals.execution_ended, continuation, execution=execution)
     stop = ending.error if isinstance(ending.error, (KeyboardInterrupt, SystemExit)) else None
     if running.left_open:
@@ -318,7 +319,7 @@ class _Running:
             changes |= {"finished_at": now, "active_key": None}
         if decision.status == Status.SUCCEEDED:
             changes["result_json"] = result_json
-        changes |= _error_fields(decision.error) | {
+        changes |= fields_of(decision.error) | {
             "error_traceback": "" if decision.error is None else traceback_of(decision.error)
         }
         goes_on = onward(self.job_class, row, decision, self.place, now)
@@ -347,9 +348,9 @@ class _Running:
         self.execution.reason = decision.reason
         self.execution.step = "" if record is None else record.name
         self.execution.cursor_after_json = None if record is None else record.cursor_json
-        for name, value in _error_fields(decision.error).items():
+        for name, value in fields_of(decision.error).items():
             setattr(self.execution, name, value)
-        changed = ("finished_at", "outcome", "reason", "step", "cursor_after_json", *_error_fields(decision.error))
+        changed = ("finished_at", "outcome", "reason", "step", "cursor_after_json", *fields_of(decision.error))
         self.execution.save(using=self.alias, update_fields=changed)
         if outcome.moved_on and not row.is_told_only:
             deliver(row)
@@ -375,7 +376,7 @@ class _Running:
         """Tell listeners, the log among them, how it ended."""
         step = self.progress.step
         facts: dict[str, Any] = {"execution": self.execution}
-        if decision.status != Status.SUCCEEDED:
+        if decision.status not in (Status.SUCCEEDED, Status.CANCELLED):
             facts |= {"step": None, "cursor": None} if step is None else {"step": step.name, "cursor": step.cursor}
         if decision.status in ENDS:
             if decision.error is not None:
@@ -391,9 +392,3 @@ class _Running:
 
 def _left(interrupt: Interrupt) -> Ending:
     return Ending(reason=interrupt.reason, wait=interrupt.wait, rest=interrupt.rest)
-
-
-def _error_fields(error: BaseException | None) -> dict[str, str]:
-    if error is None:
-        return {"error_class": "", "error_message": ""}
-    return {"error_class": class_of(error)[:255], "error_message": text_of(error)}

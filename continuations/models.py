@@ -224,7 +224,7 @@ class Continuation(models.Model):
             self._move(Status.CANCELLED, "cancel", **_request(by, reason), **changes, reason="cancelled")
             transaction.on_commit(lambda: report_end(self), using=self._state.db, robust=True)
             after_end(self)
-            signals.emit_on_commit(signals.cancelled, self)
+            signals.emit_on_commit(signals.cancelled, self, execution=None)
 
     def retry(self, *, by: str = "", reason: str = "") -> None:
         """Run a failed continuation again. It carries on at the step and cursor where it failed.

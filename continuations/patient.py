@@ -192,13 +192,16 @@ class Patient:
                 # Of the anchor's end RQ knows.
                 open_ = row.anchor_open and row.delivery != 0
                 self._settle(row, {"status": Status.CANCELLED, "reason": "cancelled", "anchor_open": open_})
-                signals.emit_on_commit(signals.cancelled, row)
+                signals.emit_on_commit(signals.cancelled, row, execution=None)
                 return Recovered(row, "cancelled", "RQ was told to stop its job")
             if row.status == Status.RUNNING:
                 self._push(row, owner, status=Status.INTERRUPTED, **counts)
                 return Recovered(row, "taken over", why)
             paused = row.status == Status.PAUSING
-            signals.emit_on_commit(signals.paused if paused else signals.cancelled, row)
+            if paused:
+                signals.emit_on_commit(signals.paused, row)
+            else:
+                signals.emit_on_commit(signals.cancelled, row, execution=None)
             self._settle(row, counts | {"status": Status.PAUSED if paused else Status.CANCELLED})
             return Recovered(row, "paused" if paused else "cancelled", f"that was asked, and {why}")
 

@@ -15,7 +15,7 @@ from rq.worker import BaseWorker
 
 from .delivery import RUNNER
 from .liveness import LEASE, LEASE_FIELD, RENEWAL, lease_key
-from .workplace import share_stop_flag
+from .workplace import FLAG_SIZE, set_stop_flag, share_stop_flag
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -45,13 +45,13 @@ class ContinuableWorkerMixin(BaseWorker):
 
     def work(self, burst: bool = False, *args: Any, **kwargs: Any) -> bool:
         # Made here: dashboards make workers too, to look at them. A forked horse shares the page.
-        self._stop_flag = mmap.mmap(-1, 1)
+        self._stop_flag = mmap.mmap(-1, FLAG_SIZE)
         share_stop_flag(self._stop_flag)
         return super().work(burst, *args, **{**kwargs, "with_scheduler": True})
 
     def handle_warm_shutdown_request(self) -> None:
         if self._stop_flag is not None:
-            self._stop_flag[0] = 1
+            set_stop_flag(self._stop_flag)
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
 
     def dequeue_job_and_maintain_ttl(

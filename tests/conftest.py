@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any
 
+import django
 import pytest
 
 from tests.chaos.servers import free_port
@@ -23,12 +25,23 @@ else:
 if not database.startswith("postgres"):
     # Its driver may be missing, and the jobs are written for the same database throughout.
     collect_ignore.append("test_database_restart.py")
+if find_spec("django_tasks_rq") is None or django.VERSION < (6, 0):
+    # Django's tasks are in Django 6, and what runs them on RQ is installed by .ci/run.
+    collect_ignore.append("test_django_tasks.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # Installed packages are found through their entry point; a source tree is not.
     if not config.pluginmanager.has_plugin("continuations"):
         config.pluginmanager.import_plugin("continuations.pytest_plugin")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has logged may hold lone surrogates, which pytest-xdist cannot send to the process that reports."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -73,13 +86,13 @@ def start_worker(redis_url: str, transactional_db: None) -> Iterator[Callable[..
         command: str = "rqworker",
         worker_class: str | None = "rq.Worker",
         environ: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> Worker:
         # A stock worker unless a test wants another; None takes what the command takes by itself.
         if worker_class is not None:
             arguments += ("--worker-class", worker_class)
-        worker = Worker(
-            command, *arguments, environ={"REDIS_URL": redis_url, "DATABASE_URL": database_url(), **(environ or {})}
-        )
+        environ = {"REDIS_URL": redis_url, "DATABASE_URL": database_url(), **(environ or {})}
+        worker = Worker(command, *arguments, environ=environ, prefix=prefix)
         workers.append(worker)
         return worker
 

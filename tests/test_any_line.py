@@ -15,6 +15,7 @@ import pytest
 from rq.timeouts import JobTimeoutException
 
 import continuations
+from continuations.current import current_job
 from continuations.execution import execute
 from tests.shapes import Bench
 from tests.shop.jobs import Commits
@@ -131,4 +132,5 @@ def test_a_signal_between_any_two_lines_of_ours_loses_nothing_and_repeats_nothin
         interruption = Interruption(list(HANDLERS)[index % 2], place)
         run(interruption)
         assert interruption.sent
+        assert current_job() is None, place
         assert list(Applied.objects.order_by("pk").values_list("item", flat=True)) == EXPECTED, place

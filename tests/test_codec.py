@@ -99,13 +99,13 @@ GOLDEN = [
 ]
 
 
-@pytest.mark.parametrize(("value", "text"), GOLDEN, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("value", "text"), GOLDEN, ids=[str(text)[:60] for _, text in GOLDEN])
 def test_a_value_is_written_as_ever(value: Any, text: str | None) -> None:
     """Q2"""
     assert encode(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), GOLDEN, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("value", "text"), GOLDEN, ids=[str(text)[:60] for _, text in GOLDEN])
 def test_a_stored_text_is_read_as_ever(value: Any, text: str | None) -> None:
     """Q2"""
     back = decode(text)

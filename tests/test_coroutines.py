@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -255,6 +256,40 @@ def test_signals_raise_as_before_once_the_coroutine_has_ended(signals: Signals) 
 
     with pytest.raises(Alarm):
         ring()
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_signal_that_comes_while_the_loop_closes_begins_nothing_in_it(
+    turns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is begun there would be destroyed in the middle, or before it began."""
+    holding: list[Callable[[], object]] = []
+
+    @contextlib.contextmanager
+    def defer(on_held: Callable[[], object]) -> Iterator[Callable[[], None]]:
+        holding.append(on_held)
+        yield lambda: None
+
+    async def left_open() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            # The loop ends it as it closes.
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            holding[0]()
+            did.append("closing")
+
+    async def body() -> None:
+        walk = left_open()
+        holding.append(walk.aclose)
+        await anext(walk)
+
+    run(body(), defer)
+    holding.clear()
+    gc.collect()
+    assert did == ["closing"]
+    assert caplog.messages == []
 
 
 def test_a_signal_that_nobody_holds_back_ends_the_coroutine_too(signals: Signals) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import django_rq
 import pytest
 from rq import Callback
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
 from continuations.models import Continuation
@@ -51,8 +52,13 @@ def status(continuation: Continuation) -> str:
     return continuation.status
 
 
-def rq_status(continuation: Continuation) -> str:
-    return Job.fetch(continuation.rq_job_id, connection=django_rq.get_connection("default")).get_status().value
+def rq_status(continuation: Continuation) -> str | None:
+    """None where a Redis that knows nothing has not been told yet."""
+    try:
+        job = Job.fetch(continuation.rq_job_id, connection=django_rq.get_connection("default"))
+    except NoSuchJobError:
+        return None
+    return job.get_status().value
 
 
 @pytest.mark.parametrize("worker_class", WORKERS.values(), ids=WORKERS)
