@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.utils import timezone
 
 from . import upkeep
 from .conf import database, require_autocommit
 from .family import after_end
 from .identifiers import uuid7
+from .isolation import atomic
 from .liveness import boot_id, host
 from .models import Continuation, Execution
 from .outages import TROUBLE, is_away, reconnect
@@ -124,7 +125,7 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
         database_session=session_of(connections[alias]),
         started_at=now,
     )
-    with transaction.atomic(using=alias):
+    with atomic(alias):
         changes = _changes(row, execution, now)
         rows = Continuation.objects.using(alias)
         if connections[alias].vendor == "mysql":
@@ -142,7 +143,10 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
         if row.status != Status.RUNNING:
             # A request met a dead owner: it is fulfilled, and nobody runs.
             after_end(row)
-            emit_on_commit(paused if row.status == Status.PAUSED else cancelled, row)
+            if row.status == Status.PAUSED:
+                emit_on_commit(paused, row)
+            else:
+                emit_on_commit(cancelled, row, execution=None)
             return None
         if left is not None:
             _follow(row, left, execution)

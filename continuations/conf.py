@@ -53,7 +53,8 @@ class Settings:
         _is_alias,
         "an alias of DATABASES, or None",
         "The database that holds the continuations. `None` asks the router for the one that `Continuation` is written "
-        "to. What commits together with the progress of a job is what is on this database.",
+        "to. What commits together with the progress of a job is what is on this database. `Continuation.objects` asks "
+        "it, too.",
     )
     delivery: str = _setting(
         "continuations.delivery.RQDelivery",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import difflib
 import inspect
@@ -23,6 +24,7 @@ from .keys import check_key, insert_or_find
 from .limits import OPTION
 from .loading import job_path
 from .models import Continuation
+from .moments import as_ours
 from .signals import emit, emit_on_commit, enqueued, enqueueing
 from .transitions import Status
 from .workplace import Workplace
@@ -233,8 +235,9 @@ def _moment(run_after: dt.timedelta | dt.datetime | None, job_name: str) -> dt.d
         return None
     if isinstance(run_after, dt.timedelta):
         return timezone.now() + run_after
-    if isinstance(run_after, dt.datetime) and timezone.is_aware(run_after):
-        return run_after
+    if isinstance(run_after, dt.datetime):
+        with contextlib.suppress(ValueError):
+            return as_ours(run_after)
     raise TypeError(f"{job_name}: run_after={run_after!r}: expected a timedelta or an aware datetime")
 
 

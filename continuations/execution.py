@@ -30,6 +30,7 @@ from .errors import (
 from .family import after_end
 from .followup import on_end
 from .hooks import Hooks
+from .isolation import atomic
 from .loading import load_job_class
 from .missing import MISSING
 from .models import Continuation, Execution, StepRecord
@@ -204,7 +205,8 @@ class _Running:
         if self.sequence is not None and self.sequence.timed_out is not None and ending.forced is None and ending.error:
             # Whoever lets it try again lets it wait again.
             self.sequence.timed_out.begin_again(None)
-        with transaction.atomic(using=self.alias):
+        # A hook runs in it, at the project's level. Who parks runs none, and has to see what came at the last moment.
+        with transaction.atomic(using=self.alias) if ending.rest is None else atomic(self.alias):
             row = Continuation.objects.using(self.alias).select_for_update().filter(pk=self.continuation.pk).first()
             if row is None:
                 return Outcome(None, refusal=Refusal.GONE)
@@ -374,7 +376,7 @@ class _Running:
         """Tell listeners, the log among them, how it ended."""
         step = self.progress.step
         facts: dict[str, Any] = {"execution": self.execution}
-        if decision.status != Status.SUCCEEDED:
+        if decision.status not in (Status.SUCCEEDED, Status.CANCELLED):
             facts |= {"step": None, "cursor": None} if step is None else {"step": step.name, "cursor": step.cursor}
         if decision.status in ENDS:
             if decision.error is not None:

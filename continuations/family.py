@@ -6,6 +6,8 @@ lost between two of them is found by recovery.
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -13,6 +15,7 @@ from django.db.models import Q
 
 from . import log
 from .errors import BusyError, TransitionError
+from .isolation import atomic
 from .records import PassedStep, StepRecord
 from .transitions import FINISHED, Status
 
@@ -29,16 +32,21 @@ LIMIT = 1000
 PATIENCE = 10.0
 
 
-def after_end(row: Continuation) -> None:
-    """Call in the transaction in which `row` may have ended: on commit, its parent and its children learn of it."""
+def after_end(row: Continuation, *, patience: float = PATIENCE, seconds: float | None = None) -> None:
+    """Call in the transaction in which `row` may have ended: on commit, its parent and its children learn of it.
+
+    `patience` and `seconds`: how long that may take at most, as in `wake_parent` and `cancel_children`.
+    """
     alias = row._state.db or "default"
     if row.status not in FINISHED:
         return
     if row.parent_id is not None:
         parent_id = row.parent_id
-        transaction.on_commit(lambda: wake_parent(type(row), alias, parent_id), using=alias, robust=True)
+        transaction.on_commit(
+            lambda: wake_parent(type(row), alias, parent_id, patience=patience), using=alias, robust=True
+        )
     if row.status == Status.CANCELLED:
-        transaction.on_commit(lambda: cancel_children(row), using=alias, robust=True)
+        transaction.on_commit(lambda: cancel_children(row, seconds=seconds), using=alias, robust=True)
 
 
 def wake_parent(model: type[Continuation], alias: str, pk: uuid.UUID, *, patience: float = PATIENCE) -> bool:
@@ -46,7 +54,7 @@ def wake_parent(model: type[Continuation], alias: str, pk: uuid.UUID, *, patienc
 
     False: it does not wait, or is kept locked by somebody else, and recovery looks again.
     """
-    with transaction.atomic(using=alias):
+    with atomic(alias):
         try:
             # By primary key alone: a condition on the status would pass by a parent that is parking just now.
             parent = model.objects.using(alias).lock(pk, patience=patience)
@@ -77,10 +85,13 @@ def children_of_this_run(row: Continuation, *, before: PassedStep | StepRecord |
     return children.filter(Q(parent_step=None) | Q(parent_step__in=steps.values("pk"))).order_by("created_at", "pk")
 
 
-def cancel_children(row: Continuation) -> int:
-    """Cancel the unfinished children of a cancelled continuation; how many there were that nobody had asked yet."""
+def cancel_children(row: Continuation, *, seconds: float | None = None) -> int:
+    """Cancel the unfinished children of a cancelled continuation; how many there were that nobody had asked yet.
+
+    `seconds`: stop after so many, and leave the rest to recovery.
+    """
     children = type(row).objects.using(row._state.db).filter(parent=row).exclude(status__in=FINISHED)
-    return _cancel(children, by=row.request_by, reason=f"its parent {row} was cancelled")
+    return _cancel(children, by=row.request_by, reason=f"its parent {row} was cancelled", seconds=seconds)
 
 
 def cancel_strays(row: Continuation) -> int:
@@ -93,9 +104,11 @@ def cancel_strays(row: Continuation) -> int:
     return _cancel(strays, by=row.request_by, reason=f"{row} runs again from before it")
 
 
-def _cancel(children: ContinuationQuerySet, *, by: str, reason: str) -> int:
-    found = 0
+def _cancel(children: ContinuationQuerySet, *, by: str, reason: str, seconds: float | None = None) -> int:
+    found, end = 0, math.inf if seconds is None else time.monotonic() + seconds
     for child in children.exclude(status=Status.CANCELLING).order_by("created_at", "pk")[:LIMIT]:
+        if time.monotonic() >= end:
+            break
         found += 1
         try:
             child.cancel(by=by, reason=reason)

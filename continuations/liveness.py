@@ -18,8 +18,10 @@ from rq.executions import Execution as RQExecution
 from rq.utils import as_text, utcparse
 from rq.worker import BaseWorker
 
+from .moments import as_ours
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from .models import Execution
 
@@ -41,13 +43,38 @@ def lease_key(rq_execution_id: str) -> str:
 
 
 def impatient(connection: Redis, seconds: float) -> Redis:
-    """A client of the same Redis that gives up after so many seconds, without a second try."""
+    """A client of the same Redis that gives up after so many seconds, without a second try.
+
+    Of Sentinel's master: how long the sentinels may take to name it is for their own options to say.
+    """
     pool = connection.connection_pool
-    if isinstance(pool, SentinelConnectionPool):
-        return connection
     options: dict[str, Any] = dict(pool.connection_kwargs)
     options |= {"retry": Retry(NoBackoff(), 0), "socket_timeout": seconds, "socket_connect_timeout": seconds}
-    return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))
+    if not isinstance(pool, SentinelConnectionPool):
+        return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))
+    # The pool puts itself there.
+    options |= {"connection_pool": None, "is_master": pool.is_master, "check_connection": pool.check_connection}
+    managed = SentinelConnectionPool(  # type: ignore[no-untyped-call]
+        pool.service_name, pool.sentinel_manager, connection_class=pool.connection_class, **options
+    )
+    return Redis.from_pool(managed)
+
+
+@contextlib.contextmanager
+def asking(connection: Redis, seconds: float) -> Iterator[Redis]:
+    """An `impatient` client for a moment; nothing of it stays open."""
+    client = impatient(connection, seconds)
+    try:
+        yield client
+    finally:
+        client.connection_pool.disconnect()
+
+
+def server_of(connection: Redis) -> tuple[str, ...]:
+    """Which Redis that is, and which of its databases: queues have clients of their own, also where they share one."""
+    pool = connection.connection_pool
+    place = [pool.connection_kwargs.get(name) for name in ("host", "port", "path", "db", "username")]
+    return tuple(str(each) for each in (getattr(pool, "service_name", ""), *place))
 
 
 def remembers_since(connection: Redis) -> float:
@@ -93,7 +120,7 @@ def worker_will_tell(execution: Execution, connection: Redis) -> bool:
     worker_key = f"{BaseWorker.redis_worker_namespace_prefix}{execution.worker}"
     pid, birth = (None if each is None else as_text(each) for each in connection.hmget(worker_key, "pid", "birth"))
     # Another worker may have the same name by now.
-    if pid is None or birth is None or utcparse(birth) > execution.started_at:
+    if pid is None or birth is None or as_ours(utcparse(birth)) > execution.started_at:
         return False
     return int(pid) != execution.pid and process_exists(int(pid))
 

@@ -1,6 +1,13 @@
 """One log line for each boundary. The words started, resumed, skipped, interrupted and completed appear nowhere else.
 
-Records carry their facts as fields: `continuation_id`, `job`, `step`, `cursor`, `reason`, `execution`.
+Records carry their facts as fields, for formatters that write JSON; docs/signals.md is made from these lines:
+
+- `continuation_id`: the id, as text
+- `job`: the dotted path of the job class
+- `step`: name of the step, or None
+- `cursor`: its cursor, masked where the job class says so, or None
+- `reason`: why it was interrupted, `error` with an error, or None
+- `execution`: number of the execution, 0 before the first
 """
 
 from __future__ import annotations

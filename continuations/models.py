@@ -19,6 +19,7 @@ from .errors import BusyError, TransitionError
 from .family import after_end, cancel_strays
 from .fields import NameField
 from .identifiers import rq_job_id, uuid7
+from .isolation import atomic
 from .keys import take_key
 from .querysets import ContinuationQuerySet
 from .records import Event, Execution, StepRecord
@@ -223,7 +224,7 @@ class Continuation(models.Model):
             self._move(Status.CANCELLED, "cancel", **_request(by, reason), **changes, reason="cancelled")
             transaction.on_commit(lambda: report_end(self), using=self._state.db, robust=True)
             after_end(self)
-            signals.emit_on_commit(signals.cancelled, self)
+            signals.emit_on_commit(signals.cancelled, self, execution=None)
 
     def retry(self, *, by: str = "", reason: str = "") -> None:
         """Run a failed continuation again. It carries on at the step and cursor where it failed.
@@ -316,7 +317,7 @@ class Continuation(models.Model):
 
     def rest_again(self) -> None:
         """A delivery came before the row is due: send another at the right time, under the next number."""
-        with transaction.atomic(using=self._state.db):
+        with atomic(self._state.db or "default"):
             # By primary key alone, as everybody locks it.
             row = Continuation.objects.using(self._state.db).select_for_update().filter(pk=self.pk).first()
             if row is not None and (row.delivery, row.status) == (self.delivery, Status.WAITING):
@@ -326,7 +327,7 @@ class Continuation(models.Model):
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
         """A transaction in which this row is locked, and this object is as the row is now."""
-        with transaction.atomic(using=self._state.db):
+        with atomic(self._state.db or "default"):
             locked = Continuation.objects.using(self._state.db).lock(self.pk)
             for field in self._meta.concrete_fields:
                 setattr(self, field.attname, getattr(locked, field.attname))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from django_rq.settings import get_queues_map
@@ -11,12 +9,9 @@ from redis.exceptions import RedisError
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from .delivery import queue_named
-from .liveness import impatient, proof_of_death, remembers_since
+from .liveness import asking, proof_of_death, remembers_since
 
 if TYPE_CHECKING:
-    from redis import Redis
-    from rq import Queue
-
     from .models import Continuation, Execution
 
 # Seconds a person waits for a Redis that does not answer.
@@ -31,7 +26,7 @@ def listeners(queue_name: str) -> int | None:
     if not queue.is_async:
         return None
     try:
-        with _redis_of(queue) as connection:
+        with asking(queue.connection, PATIENCE) as connection:
             return int(connection.scard(WORKERS_BY_QUEUE_KEY % queue_name))
     except (RedisError, OSError):
         return None
@@ -42,17 +37,7 @@ def death(continuation: Continuation, owner: Execution) -> str | None:
     if continuation.queue_name not in get_queues_map():
         return None
     try:
-        with _redis_of(queue_named(continuation.queue_name)) as connection:
+        with asking(queue_named(continuation.queue_name).connection, PATIENCE) as connection:
             return proof_of_death(owner, connection, remembers_since(connection))
     except (RedisError, OSError):
         return None
-
-
-@contextmanager
-def _redis_of(queue: Queue) -> Iterator[Redis]:
-    client = impatient(queue.connection, PATIENCE)
-    try:
-        yield client
-    finally:
-        if client is not queue.connection:
-            client.connection_pool.disconnect()

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from . import codec
+from .conf import settings
 from .errors import BusyError, ContinuationError, CrashLimitError, ResumeLimitError
 from .loading import paths_of
 from .records import Execution, StepRecord
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from .models import Continuation
-    from .recovery import Recovered
+    from .patient import Recovered
 
 # Seconds for which a verb waits for somebody else who changes the same continuation.
 LOCK_PATIENCE = 2.0
@@ -51,6 +52,12 @@ class Changed:
 
 class ContinuationQuerySet(models.QuerySet["Continuation"]):
     """`Continuation.objects`."""
+
+    @property
+    def db(self) -> str:
+        """The alias on which this is asked: as chosen by `using`, or by the setting `DATABASE`, or by the router."""
+        chosen: str | None = vars(self)["_db"]
+        return chosen or settings().database or super().db
 
     def for_job(self, job_class: type[Any]) -> ContinuationQuerySet:
         """Those of `job_class` and its subclasses, under the paths in their `aliases` too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 from .conf import database, settings
 from .delivery import backend
 from .models import Continuation
+from .moments import as_ours
 from .querysets import ContinuationQuerySet
 from .transitions import FINISHED, Status
 
@@ -40,9 +42,10 @@ def cutoffs(older_than: dt.timedelta | dt.datetime, states: Iterable[str] | None
         raise ValueError(f"prune is for ended continuations, not for {', '.join(unfinished)}")
     if isinstance(older_than, dt.timedelta):
         older_than = timezone.now() - older_than
-    if not isinstance(older_than, dt.datetime) or timezone.is_naive(older_than):
-        raise TypeError(f"older_than={older_than!r}: expected a timedelta or an aware datetime")
-    return dict.fromkeys(chosen, older_than)
+    if isinstance(older_than, dt.datetime):
+        with contextlib.suppress(ValueError):
+            return dict.fromkeys(chosen, as_ours(older_than))
+    raise TypeError(f"older_than={older_than!r}: expected a timedelta or an aware datetime")
 
 
 def configured_cutoffs() -> Cutoffs | None:

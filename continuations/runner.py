@@ -48,6 +48,8 @@ def run(delivery: str) -> Any:
 
 def _run_on_worker(pk: uuid.UUID, number: int, job: Job, place: RQWorkplace) -> Any:
     from django.db import Error, close_old_connections
+    from rq.exceptions import ShutDownImminentException
+    from rq.timeouts import BaseTimeoutException
 
     from .execution import execute
     from .recovery import recover_in_passing
@@ -56,11 +58,19 @@ def _run_on_worker(pk: uuid.UUID, number: int, job: Job, place: RQWorkplace) -> 
     try:
         with place:
             try:
-                recover_in_passing(job.connection)
-                outcome = execute(pk, number, place)
+                try:
+                    recover_in_passing(job.connection)
+                    outcome = execute(pk, number, place)
+                except (BaseTimeoutException, ShutDownImminentException) as error:
+                    # Before the job had begun: a claim may have to wait. RQ would tell its callbacks of a failure.
+                    logger.warning("%s: %s before it began; trying again", job.id, type(error).__name__)
+                    return _retry(job, at_front=True)
+                # What follows is no work of the job's, and may have to wait.
+                place.disarm()
                 _await_redis(job, place)
                 return _Answer(job, place, number).give(outcome)
             except Error as error:
+                place.disarm()
                 # Raising would use up RQ's retries in seconds; the row still says all there is to know.
                 logger.warning("%s: the database does not answer (%s); trying again", job.id, error)
                 _await_database(place)

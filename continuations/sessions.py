@@ -1,9 +1,11 @@
-"""Database sessions by their server's number: whose they are, and how to end one whose process is dead."""
+"""Database sessions: leaving none to a process that is forked; whose they are, and how to end one of a dead process."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any
+
+from django.db import connections
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -21,6 +23,15 @@ _END = {
 }
 # Clocks of the worker and of the database may differ by so much.
 CLOCK_SKEW = dt.timedelta(minutes=1)
+
+
+def close_all() -> None:
+    """Close all connections of this thread, and Django's pools of them, which would be shared after a fork."""
+    connections.close_all()
+    for connection in connections.all(initialized_only=True):
+        # A connection that was closed lies open in its pool.
+        if hasattr(connection, "close_pool"):
+            connection.close_pool()
 
 
 def session_of(connection: BaseDatabaseWrapper) -> str:

@@ -35,7 +35,7 @@ class Step:
 
     def __init__(self, record: StepRecord, progress: Progress, stopping: Stopping, *, resumed: bool) -> None:
         self.record = record
-        # Whether this step was begun by an earlier execution.
+        #: Whether this step was begun by an earlier execution.
         self.resumed = resumed
         # Something moved since it was last written; and did so inside a transaction of the user's.
         self.unsaved = False

@@ -69,6 +69,10 @@ class Workplace(Protocol):
     def stop_flag(self) -> mmap.mmap | bytes:
         """Memory whose first byte is set when a worker that shares it is told to stop."""
 
+    @property
+    def told_at(self) -> float:
+        """When that was, on the monotonic clock; now, if nobody says."""
+
     def deadline(self) -> float | None:
         """Seconds until the death penalty, or None."""
 
@@ -143,7 +147,7 @@ class Stopping:
         """Ask everything that is due, and write progress on the beat."""
         self.insist()
         if self.flag[0]:
-            self._note("stopping")
+            self._note("stopping", at=self.workplace.told_at)
         now = time.monotonic()
         self._measure(now)
         if self._progress.blocks.open_alias() is not None:
@@ -191,7 +195,7 @@ class Stopping:
         """What is known without a round trip, which a coroutine makes in `acheckpoint`."""
         self.insist()
         if self.flag[0]:
-            self._note("stopping")
+            self._note("stopping", at=self.workplace.told_at)
         return self._reason(time.monotonic(), on_beat=False)
 
     def _reason(self, now: float, *, on_beat: bool) -> Stop | None:
@@ -208,10 +212,10 @@ class Stopping:
             return _as_stop(answer)
         return None
 
-    def _note(self, reason: str | None) -> None:
+    def _note(self, reason: str | None, *, at: float | None = None) -> None:
         if reason is not None and self.asked is None:
             self.asked = reason
-            self._asked_at = time.monotonic()
+            self._asked_at = time.monotonic() if at is None else at
             self.due = 0.0
 
     def _margin(self) -> float:

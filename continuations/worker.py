@@ -8,14 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error, connections
+from django.db import Error
 from redis.exceptions import RedisError
 from rq import SimpleWorker, SpawnWorker, Worker
 from rq.worker import BaseWorker
 
 from .delivery import RUNNER
 from .liveness import LEASE, LEASE_FIELD, RENEWAL, lease_key
-from .workplace import share_stop_flag
+from .workplace import FLAG_SIZE, set_stop_flag, share_stop_flag
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -45,13 +45,13 @@ class ContinuableWorkerMixin(BaseWorker):
 
     def work(self, burst: bool = False, *args: Any, **kwargs: Any) -> bool:
         # Made here: dashboards make workers too, to look at them. A forked horse shares the page.
-        self._stop_flag = mmap.mmap(-1, 1)
+        self._stop_flag = mmap.mmap(-1, FLAG_SIZE)
         share_stop_flag(self._stop_flag)
         return super().work(burst, *args, **{**kwargs, "with_scheduler": True})
 
     def handle_warm_shutdown_request(self) -> None:
         if self._stop_flag is not None:
-            self._stop_flag[0] = 1
+            set_stop_flag(self._stop_flag)
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
 
     def dequeue_job_and_maintain_ttl(
@@ -109,17 +109,18 @@ class ContinuableWorkerMixin(BaseWorker):
     def look_for_lost_continuations(self) -> None:
         """One run of recovery, with connections of its own: a horse must not inherit them. Then of retention."""
         # Imported late: a spawned horse imports its worker's class before Django is set up.
-        from .recovery import recover
+        from .recovery import BRIEFLY, recover
         from .retention import prune_in_passing
+        from .sessions import close_all
 
         self._looked_at = time.monotonic()
         try:
-            recover()
+            recover(seconds=BRIEFLY)
             prune_in_passing(self.connection)
         except (Error, RedisError, OSError) as error:
             self.log.warning("Worker %s: recovery: %s", self.name, error)
         finally:
-            connections.close_all()
+            close_all()
 
     def _renew_lease(self, execution: Execution) -> None:
         try:

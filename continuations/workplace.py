@@ -7,6 +7,7 @@ import functools
 import mmap
 import os
 import signal
+import struct
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
@@ -37,6 +38,9 @@ SYNC_WORKER = "sync"
 
 StopFlag = mmap.mmap | bytes
 NO_FLAG = b"\0"
+# Bytes of one that is shared: the flag, and the moment when it was set.
+FLAG_SIZE = 16
+_MOMENT = struct.Struct("d")
 
 _shared_flag: StopFlag = NO_FLAG
 
@@ -45,6 +49,13 @@ def share_stop_flag(flag: mmap.mmap) -> None:
     """Called by a worker before it forks: executions of this process and its horses look at `flag`."""
     global _shared_flag
     _shared_flag = flag
+
+
+def set_stop_flag(flag: mmap.mmap | bytearray) -> None:
+    """Called by the worker when it is told to stop, in its signal handler."""
+    # Before the flag: who sees that reads this. Processes of a machine share the clock.
+    _MOMENT.pack_into(flag, FLAG_SIZE - _MOMENT.size, time.monotonic())
+    flag[0] = 1
 
 
 class Workplace:
@@ -109,6 +120,14 @@ class Workplace:
     def is_told_to_stop(self) -> bool:
         """By a signal, or by the worker through shared memory."""
         return self.stop_asked or bool(self.stop_flag[0])
+
+    @property
+    def told_at(self) -> float:
+        """When the worker set its flag, on the monotonic clock; now, if it does not say."""
+        if self.stop_flag[0] and len(self.stop_flag) == FLAG_SIZE:
+            moment: float = _MOMENT.unpack_from(self.stop_flag, FLAG_SIZE - _MOMENT.size)[0]
+            return moment
+        return time.monotonic()
 
     @property
     def sits_out_outages(self) -> bool:

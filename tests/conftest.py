@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+import socket
+from collections.abc import Callable, Generator, Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any
 
+import django
 import pytest
 
 from tests.chaos.servers import free_port
@@ -22,6 +25,9 @@ else:
 if not database.startswith("postgres"):
     # Its driver may be missing, and the jobs are written for the same database throughout.
     collect_ignore.append("test_database_restart.py")
+if find_spec("django_tasks_rq") is None or django.VERSION < (6, 0):
+    # Django's tasks are in Django 6, and what runs them on RQ is installed by .ci/run.
+    collect_ignore.append("test_django_tasks.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,6 +84,13 @@ def worker_on(redis_url: str) -> Callable[..., None]:
 
 
 @pytest.fixture
+def silent_server() -> Iterator[int]:
+    """Port of a server that takes connections and never answers, as a machine does that hangs."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
 def start_worker(redis_url: str, transactional_db: None) -> Iterator[Callable[..., Worker]]:
     """Start `manage.py rqworker` and the like as real processes; what is left of them is killed at the end."""
     workers: list[Worker] = []
@@ -87,13 +100,13 @@ def start_worker(redis_url: str, transactional_db: None) -> Iterator[Callable[..
         command: str = "rqworker",
         worker_class: str | None = "rq.Worker",
         environ: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> Worker:
         # A stock worker unless a test wants another; None takes what the command takes by itself.
         if worker_class is not None:
             arguments += ("--worker-class", worker_class)
-        worker = Worker(
-            command, *arguments, environ={"REDIS_URL": redis_url, "DATABASE_URL": database_url(), **(environ or {})}
-        )
+        environ = {"REDIS_URL": redis_url, "DATABASE_URL": database_url(), **(environ or {})}
+        worker = Worker(command, *arguments, environ=environ, prefix=prefix)
         workers.append(worker)
         return worker
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -83,13 +83,13 @@ def tell(what: str, start: Any, end: Any) -> None:
 
 
 class Worker:
-    """`manage.py rqworker`, or another command, in a session of its own."""
+    """`manage.py rqworker`, or another command, in a session of its own. `prefix`: what it is started by."""
 
-    def __init__(self, command: str, *arguments: str, environ: dict[str, str]) -> None:
+    def __init__(self, command: str, *arguments: str, environ: dict[str, str], prefix: Sequence[str] = ()) -> None:
         self.log = Path(tempfile.mkstemp(prefix="worker-", suffix=".log")[1])
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "django", command, *arguments],
+                [*prefix, sys.executable, "-m", "django", command, *arguments],
                 env={
                     **os.environ,
                     "DJANGO_SETTINGS_MODULE": "tests.settings",

@@ -22,7 +22,7 @@ from django.utils import timezone
 from continuations import ContinuableJob, Step, WaitTimeout, attribute, codec, retry_on
 from continuations.execution import execute
 from continuations.models import Continuation
-from continuations.sources import GAP, batches, nested, pages
+from continuations.sources import GAP, batches, nested, pages, shard, shards
 from continuations.workplace import Workplace
 from tests.shop.models import Applied, Product
 
@@ -842,6 +842,28 @@ class CountingChild(ContinuableJob):
         return number * number
 
 
+class Shards(FansOut):
+    """A collection in parts, one for each child; the children are enqueued in bulk."""
+
+    def fan_out(self) -> None:
+        parts = shards(Product.objects.filter(note="shapes"), 2)
+        ShardChild.enqueue_many([(self.run_name, start, stop) for start, stop in parts])
+
+
+class ShardChild(CountingChild):
+    def perform(self, run: str, start: Any, stop: Any) -> list[str]:
+        rows = shard(Product.objects.filter(note="shapes"), start, stop)
+        return self.step("walk", lambda step: self.walk(step, run, rows))
+
+    def walk(self, step: Step, run: str, rows: Any) -> list[str]:
+        names = []
+        for product in step.iterate(rows):
+            with step.atomic():
+                Applied.objects.create(run=run, item=f"child {product.name}")
+            names.append(product.name)
+        return names
+
+
 class FollowsUp(Shape):
     """What follows the success is there exactly when the success is."""
 
@@ -862,7 +884,7 @@ class FollowsUp(Shape):
 
 
 RESTING: list[type[Shape]] = [Waits, TimesOut, Sleeps, FansOut]
-SHAPES += [*RESTING, FollowsUp]
+SHAPES += [*RESTING, Shards, FollowsUp]
 
 
 def tend(row: Continuation) -> None:

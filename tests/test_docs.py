@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import ast
-import inspect
+import configparser
 import re
-from collections.abc import Awaitable
-from functools import partial
+import shlex
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
+import yaml
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
 
 import continuations
-
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-
+from continuations import ContinuableJob, Step, sources
+from tests.documented import BLOCK, PAGES, ROOT, blocks, run_block
 
 PYTHON = [(page.name, block) for page in PAGES for block in blocks(page, "python")]
 
@@ -47,14 +42,106 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(name: str) -> None:
     # A class is stored by its module, as a worker would import it.
     namespace: dict[str, Any] = {"__name__": f"docs.{name}"}
     for block in blocks(ROOT / "docs" / name, "python"):
-        code = compile(block, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-        done = eval(code, namespace)
-        if inspect.isawaitable(done):
-            async_to_sync(partial(_wait_for, done))()
+        run_block(block, name, namespace)
 
 
-async def _wait_for(awaitable: Awaitable[Any]) -> None:
-    await awaitable
+# Which tests run the Python of which page, each block of it.
+RUN_BY = {
+    "test_docs.py": ["control.md", "enqueueing.md", "following-up.md", "waiting.md"],
+    "test_documented_jobs.py": ["deploying-code.md", "iterating.md"],
+    "test_documented_pages.py": [
+        *("admin.md", "guarantees.md", "monitoring.md", "permissions.md", "retention.md", "scheduling.md"),
+        *("settings.md", "signals.md", "testing.md"),
+    ],
+    "test_django_tasks.py": ["django-tasks.md"],
+    "test_readme.py": ["README.md", "index.md"],
+    "test_tutorial.py": ["tutorial.md"],
+}
+
+# Pages that show the gist of code which is run elsewhere, and where that stands.
+EXCERPTS = {"demo.md": "demo_project"}
+
+
+def test_the_code_of_every_page_is_run() -> None:
+    with_code = {page.name for page in PAGES if blocks(page, "python")}
+    assert {name for names in RUN_BY.values() for name in names} == with_code - set(EXCERPTS)
+    for module, names in RUN_BY.items():
+        text = (ROOT / "tests" / module).read_text() + (ROOT / "tests" / "tutorial.py").read_text()
+        assert [name for name in names if name not in text and name.removesuffix(".md") + '" / "' not in text] == []
+
+
+def test_what_excerpts_call_is_in_the_code() -> None:
+    for page in (page for page in PAGES if page.name in EXCERPTS):
+        code = "\n".join(path.read_text() for path in (ROOT / EXCERPTS[page.name]).rglob("*.py"))
+        for block in blocks(page, "python"):
+            called = {node.attr for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Attribute)}
+            assert [name for name in called if not re.search(rf"\b{name}\b", code)] == []
+
+
+def test_what_is_no_python_is_known_to_be_something_else() -> None:
+    """Output, configuration of other programs, or markup: a block of code cannot hide behind another label."""
+    found = {label for page in PAGES for label, _ in BLOCK.findall(page.read_text())}
+    assert found <= {"python", "console", "text", "ini", "yaml", "html+django", "{toctree}", "{eval-rst}"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_are_shown_are_understood(page: Path) -> None:
+    """Those of `manage.py` by their own parsers, those of make by its targets."""
+    for block in blocks(page, "console"):
+        for line in block.splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words[:1] == ["make"]:
+                assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE), line
+            if "manage.py" in words[:2] and line.removeprefix("$ ").startswith(("manage.py", "python manage.py")):
+                understand(words[words.index("manage.py") + 1 :])
+
+
+def understand(words: list[str]) -> None:
+    """Raise unless there is such a command and it takes these arguments."""
+    name, *arguments = words
+    app = get_commands()[name]
+    command = app if isinstance(app, BaseCommand) else load_command_class(app, name)
+    command._called_from_command_line = False
+    command.create_parser("manage.py", name).parse_args(arguments)
+
+
+def test_configuration_that_is_shown_can_be_read() -> None:
+    pages = [*(ROOT / "docs").glob("*.md")]
+    for text in (block for page in pages for block in blocks(page, "yaml")):
+        assert isinstance(yaml.safe_load(text), dict)
+    for text in (block for page in pages for block in blocks(page, "ini")):
+        parser = configparser.ConfigParser(strict=True)
+        parser.optionxform = str  # type: ignore[assignment,method-assign]
+        parser.read_string(text)
+        assert parser.sections()
+
+
+def test_the_api_names_all_that_is_public() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    assert "automodule:: continuations.errors" in page
+    others = [name for name in continuations.__all__ if not hasattr(continuations.errors, name)]
+    assert [name for name in others if f"continuations.{name}" not in page] == []
+    assert [name for name in sources.__all__ if f"{name}\n" not in page and f"`{name}`" not in page] == []
+
+
+def test_every_name_in_the_table_for_people_from_rails_is_there() -> None:
+    rows = re.findall(r"^\| .+ \| (.+) \|$", (ROOT / "docs" / "from-rails.md").read_text(), flags=re.MULTILINE)
+    text = "\n".join(rows[1:])
+    assert [name for name in re.findall(r"self\.(\w+)\(", text) if not hasattr(ContinuableJob, name)] == []
+    assert [name for name in re.findall(r"ProcessImport\.(\w+)", text) if not hasattr(ContinuableJob, name)] == []
+    in_code = {"cursor", "resumed", "advanced", *vars(Step)}
+    assert [name for name in re.findall(r"step\.(\w+)", text) if name not in in_code] == []
+    options = re.findall(r"`((?:max|resume|queue)_\w+)", text)
+    assert len(options) > 4
+    assert [name for name in options if not hasattr(ContinuableJob, name)] == []
+    for name in ("retry_on", "discard_on", "polynomially_longer"):
+        assert name in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_rows_of_a_table_stand_under_its_head(page: Path) -> None:
+    for rows in re.findall(r"(?:^\|.*\n)+", page.read_text(), flags=re.MULTILINE):
+        assert re.fullmatch(r"(\|[ :-]+)+\|", rows.splitlines()[1] if rows.count("\n") > 1 else ""), rows
 
 
 def test_the_docs_name_only_tests_that_exist() -> None:

@@ -15,9 +15,9 @@ import pytest
 from continuations import ContinuableJob, loading
 from continuations.models import Continuation
 from continuations.testing import crash_during, interrupt_during, run_enqueued, run_until_finished, stopping_when
+from tests.documented import ROOT, blocks
 from tests.shop import models
 from tests.shop.models import Applied, Product, Shelf
-from tests.test_docs import ROOT, blocks
 
 pytestmark = pytest.mark.django_db
 

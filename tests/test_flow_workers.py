@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,10 +20,11 @@ from continuations import codec
 from continuations.family import wake_parent
 from continuations.models import Continuation
 from tests.others import Other, run
-from tests.processes import Worker, database_url, eventually
+from tests.processes import Worker, database_url, eventually, tell
 from tests.shop import flow, jobs
 from tests.shop.flow import Approve, Deaf, DiesAfterItsEnd, FanOut, Nap, Trusting
 from tests.shop.jobs import Count
+from tests.shop.models import Applied
 from tests.test_control import make_old
 from tests.test_races import HELD, send_slowly
 from tests.test_recovery import (
@@ -89,6 +91,10 @@ def test_a_running_job_that_is_paused_holds_no_worker_and_ends_for_rq_when_it_en
     eventually(lambda: status(continuation) == "paused", worker.output)
     eventually(lambda: rq_status(continuation) == "scheduled", worker.output)
     done = items("a")
+    # Within a beat, which is a second; what an item takes comes on top.
+    last = Applied.objects.filter(run="a").latest("pk").at
+    tell("request to pause to last item", continuation.requested_at, last)
+    assert last - continuation.requested_at < dt.timedelta(seconds=1.5)
     let_another_job_run(worker)
     assert (items("a"), items("b"), status(continuation)) == (done, [], "paused")
     continuation.resume(by="ada")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import django_rq
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from continuations.models import Continuation
@@ -52,3 +53,14 @@ def test_a_horse_uses_no_connection_of_its_worker_while_that_looks_for_lost_cont
     assert items("a")[2:] == list(map(str, range(300)))
     assert items("b") == ["first", *map(str, range(5))]
     assert [status(continuation), continuation.executions, lost.executions] == ["succeeded", 1, 1]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="Django has pools for PostgreSQL only")
+def test_a_horse_shares_no_pool_of_connections_with_its_worker(start_worker: Callable[..., Worker]) -> None:
+    """W4, with `OPTIONS = {"pool": ...}`: what was used and closed lies open in the pool, which a fork copies."""
+    worker = start_worker("default", worker_class=None, environ={"DJANGO_SETTINGS_MODULE": "tests.pool_settings"})
+    # It has looked for lost continuations before it forks.
+    eventually(lambda: "Listening" in worker.output(), worker.output)
+    continuation = LooksAround.enqueue("a", 3)
+    eventually(lambda: status(continuation) == "succeeded", worker.output)
+    assert items("a")[1] == "database 1, of the worker 0"

@@ -21,8 +21,10 @@ from continuations import (
     Step,
     Stop,
     discard_on,
+    execution,
 )
 from continuations.models import Continuation
+from continuations.shutdown import Signals
 from continuations.testing import (
     crash_during,
     interrupt_after,
@@ -31,6 +33,7 @@ from continuations.testing import (
     run_until_finished,
     stopping_when,
 )
+from tests.shapes import Bench
 from tests.shop.models import Applied
 
 pytestmark = pytest.mark.django_db
@@ -783,3 +786,45 @@ def test_an_interruption_between_steps_has_no_step_in_progress() -> None:
 def test_every_error_of_ours_has_one_base() -> None:
     assert issubclass(ResumeLimitError, ContinuationError)
     assert not issubclass(Interrupt, ContinuationError)
+
+
+class Margin(ContinuableJob):
+    """Gives the margin after two checkpoints that were `gap` seconds apart."""
+
+    def perform(self, gap: float) -> float:
+        stopping = self._stopping
+        assert stopping is not None
+        stopping._measure(stopping._last_look + gap)
+        return stopping._margin()
+
+
+@pytest.mark.parametrize(
+    ("timeout", "gap", "margin"),
+    [(3, 0, 1), (12, 0, 4), (30, 0, 5), (180, 0, 18), (180, 8, 18), (180, 20, 30), (180, 100, 60)],
+)
+def test_the_margin_before_a_time_out(timeout: float, gap: float, margin: float) -> None:
+    """E6: 5 s, a tenth or 1.5 times the longest gap, whichever is most; but never more than a third."""
+    place = Bench()
+    place.deadline = lambda: timeout  # type: ignore[method-assign]
+    continuation = Margin.enqueue(gap)
+    execution.execute(continuation.pk, 0, place)
+    continuation.refresh_from_db()
+    assert continuation.result == pytest.approx(margin)
+
+
+def test_a_time_out_that_was_held_back_until_the_job_had_ended_is_forgotten() -> None:
+    """E6: raised after the end it would be taken for a failure."""
+
+    def penalty(*_: Any) -> None:
+        raise JobTimeoutException
+
+    before = signal.signal(signal.SIGALRM, penalty)
+    try:
+        with Signals(lambda: None) as signals, signals.hold():
+            signal.raise_signal(signal.SIGALRM)
+            signals.disarm()
+        assert signal.getsignal(signal.SIGALRM) is penalty
+        with pytest.raises(JobTimeoutException), Signals(lambda: None) as signals, signals.hold():
+            signal.raise_signal(signal.SIGALRM)
+    finally:
+        signal.signal(signal.SIGALRM, before)

@@ -16,7 +16,18 @@ PACKAGE = Path(continuations.__file__).parent
 
 # Each line imports only from the lines above it, and within a line only from what stands to its left.
 ORDER = [
-    *("errors", "missing", "transitions", "conf", "signals", "successor", "identifiers", "coroutines"),
+    *(
+        "errors",
+        "missing",
+        "moments",
+        "isolation",
+        "transitions",
+        "conf",
+        "signals",
+        "successor",
+        "identifiers",
+        "coroutines",
+    ),
     *("codec", "attributes", "renaming", "definition", "policies", "loading", "masking", "log", "limits", "rq_options"),
     *("files", "keyset", "walking", "batching", "paging", "nesting", "sharding", "sources"),
     *("delivery", "upkeep"),
@@ -27,7 +38,7 @@ ORDER = [
     *("current", "hooks", "followup"),
     *("outcome", "onward", "sessions", "claim", "execution"),
     *("enqueueing", "configured", "job"),
-    *("slots", "recovery", "retention", "runner", "worker", "defaults"),
+    *("servers", "slots", "patient", "recovery", "retention", "runner", "worker", "defaults"),
     *("presence", "words", "console"),
     *("testing", "pytest_plugin", "checks", "deployment", "admin", "templatetags", "contrib", "apps", "management"),
 ]

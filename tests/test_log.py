@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from continuations import ContinuableJob, Step, discard_on
+from continuations.execution import execute
 from continuations.models import Continuation
 from continuations.testing import (
     crash_during,
@@ -18,6 +21,9 @@ from continuations.testing import (
     run_until_finished,
     stopping_when,
 )
+from continuations.workplace import FLAG_SIZE, set_stop_flag
+from tests.reference.signals import documented_fields
+from tests.shapes import Bench
 
 pytestmark = pytest.mark.django_db
 
@@ -157,6 +163,15 @@ def test_records_carry_their_facts_as_fields(caplog: pytest.LogCaptureFixture) -
     }
 
 
+def test_every_documented_field_is_on_every_record_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    with interrupt_during(Import, "load", cursor=1):
+        Import.enqueue()
+        run_enqueued()
+    plain = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+    for record in records(caplog):
+        assert set(vars(record)) - plain == set(documented_fields())
+
+
 def test_every_boundary_says_which_execution_it_belongs_to(caplog: pytest.LogCaptureFixture) -> None:
     """L1"""
     with interrupt_after(Import, "check"):
@@ -169,6 +184,57 @@ def test_boundaries_are_information(caplog: pytest.LogCaptureFixture) -> None:
     with interrupt_during(Import, "load", 1):
         run_until_finished(Import.enqueue())
     assert {each.levelname for each in records(caplog)} == {"INFO"}
+
+
+class LongWay(ContinuableJob):
+    """Is told to stop, and reaches its next checkpoint seven seconds later."""
+
+    tell: Callable[[], object]
+    clock: list[float]
+
+    def perform(self) -> None:
+        self.step("check", lambda: None)
+        self.step("load", self.load)
+
+    def load(self, step: Step) -> None:
+        for _ in step.iterate(["a", "b"]):
+            type(self).tell()
+            self.clock.append(7.0)
+
+
+@pytest.mark.parametrize("by", ["a signal", "the worker"])
+def test_a_long_way_to_the_next_checkpoint_is_told_with_what_to_do(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    flag = bytearray(FLAG_SIZE)
+    place = Bench(stop_flag=flag)
+    now, LongWay.clock = time.monotonic, []
+    LongWay.tell = staticmethod(place._note_stop if by == "a signal" else lambda: set_stop_flag(flag))
+    monkeypatch.setattr(time, "monotonic", lambda: now() + sum(LongWay.clock))
+    continuation = LongWay.enqueue()
+    execute(continuation.pk, continuation.delivery, place)
+    (line,) = other_lines(caplog)
+    assert re.search(r"LongWay .+ step 'load'.* took 7 s to reach a checkpoint .*step\.checkpoint\(\) more often", line)
+
+
+class Million(ContinuableJob):
+    checkpoint_interval = 0.2
+
+    def perform(self) -> None:
+        self.step(self.count)
+
+    def count(self, step: Step) -> None:
+        for _ in step.iterate(range(1_000_000)):
+            pass
+
+
+def test_a_million_items_are_as_quiet_as_two(caplog: pytest.LogCaptureFixture) -> None:
+    """At INFO, with the beats of a second and more."""
+    continuation = Million.enqueue()
+    run_enqueued()
+    assert continuation.steps.get().processed == 1_000_000
+    assert boundaries(caplog) == [("started", "count", None, None), ("completed", "count", "1000000", None)]
+    assert other_lines(caplog) == []
 
 
 def test_nothing_is_logged_at_information_when_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,11 +1,12 @@
 """O5, O6, F2: verbs, events and ends that meet an execution on its way out. Real connections, held at the worst moment.
 
 Each race is run in its orders: one comes before the row is locked; or while the other has it locked, has looked, and
-is about to write what it decided.
+is about to write what it decided. And at two isolation levels: a project may keep its transactions to snapshots.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +22,26 @@ from tests.shop.models import Applied
 from tests.test_control import make_old
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+# As psycopg counts them; MySQL takes the words.
+LEVELS = {"read committed": 2, "repeatable read": 3}
+
+
+@pytest.fixture(autouse=True, params=["the only one"] if connection.vendor == "sqlite" else LEVELS)
+def _isolation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The level of `DATABASES`, for all threads."""
+    if connection.vendor == "sqlite":
+        yield
+        return
+    options = connection.settings_dict["OPTIONS"]
+    before = dict(options)
+    options["isolation_level"] = LEVELS[request.param] if connection.vendor == "postgresql" else request.param
+    connection.close()
+    yield
+    options.clear()
+    options.update(before)
+    connection.close()
 
 
 class Walk(ContinuableJob):

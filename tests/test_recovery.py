@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from rq.registry import StartedJobRegistry
 
 from continuations.liveness import MARKER_KEY
 from continuations.models import Continuation, Execution, StepRecord
+from continuations.recovery import recover
 from continuations.sessions import session_of
 from tests.processes import Worker, eventually, tell
 from tests.shop import jobs
@@ -155,6 +157,89 @@ def test_nothing_is_known_while_redis_does_not_answer(redis_url: str, settings: 
     let_time_pass()
     settings.RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:1/0"}}
     assert Continuation.objects.recover() == []
+
+
+def test_a_redis_that_is_away_does_not_keep_the_continuations_of_others_waiting(
+    redis_url: str, settings: Any, silent_server: int
+) -> None:
+    """O3, W5: of those whose Redis does not answer nothing is known; the rest is put back, and soon."""
+    away = {"URL": f"redis://127.0.0.1:{silent_server}/0"}
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "away": away, "also": away}
+    for queue_name in ("away", "also", "default"):
+        Continuation.objects.create(job_path="tests.shop.jobs.Count", queue_name=queue_name, arguments_json="[]")
+    let_time_pass()
+    before = time.monotonic()
+    found = Continuation.objects.recover()
+    assert [(each.continuation.queue_name, each.action) for each in found] == [("default", "delivered again")]
+    # It is asked once, for a second, whatever its clients would do.
+    assert time.monotonic() - before < 3
+
+
+def test_the_lock_of_recovery_is_at_the_first_redis_that_answers(redis_url: str, settings: Any) -> None:
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "a": {"URL": "redis://127.0.0.1:1/0"}}
+    Count.enqueue("a", 1)
+    redis().flushall()
+    let_time_pass()
+    with redis().lock("continuations:recovery", timeout=30):
+        assert Continuation.objects.recover() == []
+    assert [each.action for each in Continuation.objects.recover()] == ["delivered again"]
+
+
+def test_what_waits_on_a_queue_that_is_gone_keeps_nothing_else_from_being_found(redis_url: str) -> None:
+    gone = [
+        Continuation(
+            job_path="tests.shop.jobs.Count", queue_name="gone", arguments_json="[]", created_at=timezone.now()
+        )
+        for _ in range(5)
+    ]
+    Continuation.objects.bulk_create(gone)
+    let_time_pass()
+    lost = Count.enqueue("a", 1)
+    redis().flushall()
+    Continuation.objects.filter(pk=lost.pk).update(check_after=timezone.now())
+    assert Continuation.objects.recover(limit=5) == []
+    assert [each.continuation for each in Continuation.objects.recover(limit=5)] == [lost]
+
+
+def test_one_that_cannot_be_put_back_keeps_no_other_waiting(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Its RQ job cannot be read: another release of RQ wrote it, or somebody by hand."""
+    broken = Count.enqueue("a", 1)
+    redis().hset(f"rq:job:{broken.rq_job_id}", "retry_intervals", "no list")
+    redis().delete("rq:queue:default")
+    Continuation.objects.update(status="cancelled", finished_at=timezone.now())
+    lost = Count.enqueue("b", 1)
+    redis().delete(f"rq:job:{lost.rq_job_id}", "rq:queue:default")
+    let_time_pass()
+    assert [each.continuation for each in Continuation.objects.recover()] == [lost]
+    (record,) = [each for each in caplog.records if each.exc_info]
+    assert record.getMessage() == f"{broken}: not recovered"
+    # It is looked at again, but not at once.
+    broken.refresh_from_db()
+    assert broken.check_after > timezone.now() + dt.timedelta(seconds=10)
+
+
+def test_a_run_does_no_more_than_fits_into_its_time_and_the_next_goes_on(redis_url: str) -> None:
+    """W4: a worker looks between two renewals of its own lease, which must not run out meanwhile."""
+    parent = Continuation.objects.create(
+        job_path="tests.shop.jobs.Count",
+        queue_name="default",
+        arguments_json="[]",
+        status="cancelled",
+        finished_at=timezone.now(),
+        anchor_open=False,
+    )
+    children = Count.enqueue_many([("a", 1)] * 100)
+    Continuation.objects.exclude(pk=parent.pk).update(parent=parent, check_after=None)
+    let_time_pass()
+    before, runs, cancelled = time.monotonic(), 0, 0
+    assert recover(seconds=0) == []
+    while cancelled < len(children):
+        (found,) = recover(seconds=0.05)
+        assert (found.continuation, found.action) == (parent, "its children cancelled")
+        now = Continuation.objects.filter(parent=parent, status="cancelled").count()
+        assert now > cancelled
+        runs, cancelled = runs + 1, now
+    assert runs > 1, f"100 children were cancelled in {time.monotonic() - before:.2f} s"
 
 
 def test_a_rest_that_is_over_is_ended_where_no_scheduler_runs(redis_url: str) -> None:

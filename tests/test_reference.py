@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from continuations import checks, deployment
-from tests.reference import DOCS, PAGES, documented_ids
+from tests.reference import PAGES, templates
+from tests.reference.checks import documented_ids
 
-ROOT = DOCS.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_as_the_code_makes_it(name: str) -> None:
-    assert (DOCS / name).read_text() == PAGES[name](), "run `python -m tests.reference`"
+    assert (ROOT / "docs" / name).read_text() == PAGES[name](), "run `python -m tests.reference`"
 
 
 def test_every_id_of_a_check_is_documented_and_tested() -> None:
@@ -25,3 +26,8 @@ def test_every_id_of_a_check_is_documented_and_tested() -> None:
         used = set(re.findall(r'id="(continuations\.[EWI]\d{3})"', code))
         assert used == {name for name, _ in documented_ids(module)}
         assert used <= set(re.findall(r"continuations\.[EWI]\d{3}", (ROOT / "tests" / tests).read_text()))
+
+
+def test_every_template_is_documented() -> None:
+    """And nothing else is."""
+    assert set(templates.PAGES) | set(templates.PARTS) == templates.templates()

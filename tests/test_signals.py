@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+import django_rq
 import pytest
 from django.db import connection, transaction
 from django.dispatch import Signal
+from django.utils import timezone
 
 from continuations import ContinuableJob, Step, discard_on, retry_on, signals
+from continuations.execution import execute
 from continuations.models import Continuation
 from continuations.testing import interrupt_during, run_enqueued, run_until_finished, stopping_when
+from tests.reference.signals import documented_signals
+from tests.shapes import Bench
 
 pytestmark = pytest.mark.django_db
 
 NAMES = [name for name, value in vars(signals).items() if isinstance(value, Signal)]
+DOCUMENTED = {name: set(arguments) for name, (_, arguments) in documented_signals().items()}
 
 
 @pytest.fixture
 def heard() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """What was sent meanwhile: name of the signal, and its arguments."""
     heard: list[tuple[str, dict[str, Any]]] = []
-    receivers = []
+    receivers, wrong = [], list[str]()
     for name in NAMES:
 
         def note(name: str = name, **facts: Any) -> None:
             assert facts.pop("signal") is getattr(signals, name)
             assert facts.pop("sender") is Continuation
+            # What docs/signals.md says, in every test of this file.
+            wrong.extend([name] if set(facts) != DOCUMENTED[name] | {"continuation"} else [])
             heard.append((name, facts))
 
         getattr(signals, name).connect(note)
@@ -36,6 +45,7 @@ def heard() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     yield heard
     for name, note in receivers:
         getattr(signals, name).disconnect(note)
+    assert wrong == []
 
 
 class Import(ContinuableJob):
@@ -166,6 +176,69 @@ def test_an_end_is_told_outside_its_transaction() -> None:
         signals.succeeded.disconnect(note)
         signals.step_completed.disconnect(note)
     assert depths == [False] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("running", [False, True])
+def test_every_signal_comes_with_its_arguments_and_after_its_commit(
+    heard: list[Any], running: bool, redis_url: str
+) -> None:
+    """Whoever looks from another connection, such as a worker or a browser, sees what the signal tells of."""
+    early = set()
+
+    def look(signal: Signal, **_: Any) -> None:
+        if connection.in_atomic_block:
+            early.update(name for name in NAMES if getattr(signals, name) is signal)
+
+    for name in NAMES:
+        getattr(signals, name).connect(look)
+    try:
+        _live_every_life(running=running)
+    finally:
+        for name in NAMES:
+            getattr(signals, name).disconnect(look)
+    assert set(names(heard)) == set(NAMES)
+    assert early == {"enqueueing"}
+
+
+def _live_every_life(*, running: bool) -> None:
+    """`running`: pausing and cancelling are asked of an execution, which heeds them; else nothing runs."""
+
+    def ask(continuation: Continuation, verb: str) -> None:
+        if not running:
+            getattr(continuation, verb)()
+            return
+
+        def somebody(_: ContinuableJob) -> None:
+            found = Continuation.objects.get(pk=continuation.pk)
+            if found.status == "running":
+                getattr(found, verb)()
+
+        with stopping_when(somebody):
+            run(continuation)
+        continuation.refresh_from_db()
+
+    with transaction.atomic():
+        paused = Import.enqueue()
+    ask(paused, "pause")
+    paused.resume()
+    run(paused)
+    paused.rerun_from("load")
+    paused.send("hello")
+    run(paused)
+    ask(Import.enqueue(), "cancel")
+    for error in ("key", "value", "connection"):
+        run(Raises.enqueue(error))
+    lost = Import.enqueue()
+    Continuation.objects.filter(pk=lost.pk).update(check_after=timezone.now() - dt.timedelta(hours=1))
+    django_rq.get_connection("default").flushall()
+    assert [each.action for each in Continuation.objects.recover()] == ["delivered again"]
+
+
+def run(continuation: Continuation) -> None:
+    """One execution, here."""
+    continuation.refresh_from_db()
+    execute(continuation.pk, continuation.delivery, Bench())
 
 
 @pytest.mark.django_db(transaction=True)

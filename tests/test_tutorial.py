@@ -20,7 +20,7 @@ def test_who_follows_the_tutorial_gets_there(tmp_path: Path, valkey: Any, monkey
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{valkey.port}/5")
     # As if it were installed.
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    tutorial = Tutorial(sys.executable, tmp_path / "bookshop")
+    tutorial = Tutorial(sys.executable, tmp_path / "bookshop", letters=500)
     tutorial.follow()
     log = tutorial.log()
     assert log.count("step 'write' interrupted at cursor") == 1

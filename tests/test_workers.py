@@ -21,7 +21,7 @@ from continuations.models import Continuation
 from continuations.outages import PAUSES
 from tests.processes import Worker, eventually, tell
 from tests.shop import jobs
-from tests.shop.jobs import Awaits, Count, DiesOnce, Fails, Moved, Slow, SlowRetry
+from tests.shop.jobs import Awaits, Count, DiesOnce, Fails, Moved, Slow, SlowlyPolite, SlowRetry
 from tests.shop.models import Applied
 
 pytestmark = [pytest.mark.workers, pytest.mark.django_db(transaction=True)]
@@ -155,6 +155,24 @@ def test_a_job_longer_than_its_time_out_finishes_in_slices(start_worker: StartWo
     assert len(reasons) > 2
     # E5: slices are the design working.
     assert continuation.counted_resumptions == 0
+
+
+def test_a_shutdown_puts_a_job_at_the_front_of_its_queue_and_a_slice_at_the_back(start_worker: StartWorker) -> None:
+    """W1: it was its turn; and one that was shut down once yields to others as before."""
+    first = start_worker("default", worker_class=None)
+    continuation = SlowlyPolite.enqueue("a", 800)
+    eventually(lambda: len(items("a")) > 5, first.output)
+    other = Count.enqueue("b", 3)
+    first.signal(signal.SIGTERM)
+    first.wait()
+    assert queued() == [continuation.rq_job_id, other.rq_job_id]
+    second = start_worker("default", worker_class=None)
+    eventually(lambda: {status(continuation), status(other)} == {"succeeded"}, second.output)
+    assert items("a") == expected(800)
+    reasons = list(continuation.execution_records.order_by("number").values_list("reason", flat=True))
+    assert reasons[:2] == ["stopping", "max_runtime"]
+    order = list(Applied.objects.order_by("pk").values_list("run", flat=True))
+    assert order[-1] == "a", "the other one had to wait until this one had ended"
 
 
 @pytest.mark.parametrize("worker", ["Worker", "SimpleWorker"])

@@ -10,13 +10,12 @@ from rq.utils import as_text
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from ..delivery import queue_named
-from ..liveness import impatient
+from ..liveness import asking, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.http import HttpRequest
-    from redis import Redis
 
 # Seconds for connecting, and for each answer.
 PATIENCE = 0.3
@@ -40,31 +39,21 @@ def without_listener(queue_names: Iterable[str]) -> list[str] | None:
         for name in queue_names:
             queue = queue_named(name)
             if queue.is_async:
-                by_server.setdefault(_server(queue.connection), []).append(name)
+                by_server.setdefault(server_of(queue.connection), []).append(name)
         return sorted(name for names in by_server.values() for name in _unheard(names))
     except (RedisError, OSError, KeyError):
         return None
 
 
-def _server(connection: Redis) -> Any:
-    kwargs = connection.connection_pool.connection_kwargs
-    return tuple(str(kwargs.get(key)) for key in ("host", "port", "path", "db", "username"))
-
-
 def _unheard(names: list[str]) -> list[str]:
     connection = queue_named(names[0]).connection
-    client = impatient(connection, PATIENCE)
-    try:
-        with client.pipeline(transaction=False) as pipeline:
-            for name in names:
-                pipeline.smembers(WORKERS_BY_QUEUE_KEY % name)
-            workers: list[set[str]] = [{as_text(key) for key in keys} for keys in pipeline.execute()]
-            # A worker that was killed stays in the set until another one starts; its own key does not.
-            registered = sorted(set().union(*workers))
-            for key in registered:
-                pipeline.exists(key)
-            living = {key for key, exists in zip(registered, pipeline.execute(), strict=True) if exists}
-    finally:
-        if client is not connection:
-            client.close()
+    with asking(connection, PATIENCE) as client, client.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.smembers(WORKERS_BY_QUEUE_KEY % name)
+        workers: list[set[str]] = [{as_text(key) for key in keys} for keys in pipeline.execute()]
+        # A worker that was killed stays in the set until another one starts; its own key does not.
+        registered = sorted(set().union(*workers))
+        for key in registered:
+            pipeline.exists(key)
+        living = {key for key, exists in zip(registered, pipeline.execute(), strict=True) if exists}
     return [name for name, keys in zip(names, workers, strict=True) if not keys & living]

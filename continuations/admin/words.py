@@ -11,6 +11,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language_bidi, gettext, gettext_lazy, ngettext, pgettext_lazy
 
+from ..moments import as_local
 from ..records import StepRecord
 from ..transitions import Status
 from ..words import ago, number, reason_of, until
@@ -138,15 +139,15 @@ def when(moment: dt.datetime | None, now: dt.datetime) -> SafeString | str:
 
 def exact(moment: dt.datetime) -> str:
     """A moment to the second, in the active time zone, with its name, and in UTC where that is another."""
-    local = timezone.localtime(moment)
-    text = f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M:%S} {local:%Z}"
-    return f"{text} ({moment.astimezone(dt.UTC):%H:%M:%S} UTC)" if local.utcoffset() else text
+    local = as_local(moment)
+    text = f"{formats.date_format(local, 'DATE_FORMAT')} {local:%H:%M:%S} {local:%Z}".rstrip()
+    return f"{text} ({local.astimezone(dt.UTC):%H:%M:%S} UTC)" if local.utcoffset() else text
 
 
 def clock(moment: dt.datetime) -> SafeString:
     """A moment as the time of day, with its day where that is another."""
-    local = timezone.localtime(moment)
-    today = timezone.localdate() == local.date()
+    local = as_local(moment)
+    today = as_local(timezone.now()).date() == local.date()
     text = f"{local:%H:%M:%S}" if today else f"{formats.date_format(local, 'SHORT_DATE_FORMAT')} {local:%H:%M:%S}"
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact(moment), text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from django.utils import timezone
+from ..moments import as_local
 
 UNITS = (("w", 7 * 86400), ("d", 86400), ("h", 3600), ("m", 60))
 
@@ -21,14 +21,9 @@ def age_of(length: dt.timedelta) -> str:
 
 def clock(moment: dt.datetime) -> str:
     """Month, day and time in the project's time zone."""
-    return f"{local(moment):%m-%d %H:%M:%S}"
+    return f"{as_local(moment):%m-%d %H:%M:%S}"
 
 
 def full(moment: dt.datetime) -> str:
     """Date and time with the zone."""
-    return f"{local(moment):%Y-%m-%d %H:%M:%S %Z}".rstrip()
-
-
-def local(moment: dt.datetime) -> dt.datetime:
-    """In the project's time zone, if it has one."""
-    return moment if timezone.is_naive(moment) else timezone.localtime(moment)
+    return f"{as_local(moment):%Y-%m-%d %H:%M:%S %Z}".rstrip()

@@ -28,6 +28,7 @@ from prometheus_client.registry import Collector
 
 from ..conf import database
 from ..models import Continuation, Execution, StepRecord
+from ..moments import as_ours
 from ..transitions import CLAIMABLE, FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
@@ -162,7 +163,9 @@ class _Reading:
     def _attention(self) -> int:
         notable = self._rows.filter(status__in=NOTABLE).needing_attention()[:LIMIT].count()
         # A range, for which every database takes the index; few rows have a moment there.
-        others = self._rows.exclude(status__in=NOTABLE).filter(follow_up_failed_at__gt=LONG_AGO)[:LIMIT].count()
+        others = (
+            self._rows.exclude(status__in=NOTABLE).filter(follow_up_failed_at__gt=as_ours(LONG_AGO))[:LIMIT].count()
+        )
         return notable + others
 
     def _seconds(self, since: dt.datetime) -> float:

@@ -47,6 +47,10 @@ class Polite(Count):
     max_runtime = 0.3
 
 
+class SlowlyPolite(Count):
+    max_runtime = 2
+
+
 class Throttled(Count):
     """Rests once, for two seconds, before its second step."""
 
@@ -238,3 +242,14 @@ class Moved(ContinuableJob):
 
     def perform(self, run: str) -> None:
         self.step("first", lambda: note(run, "first"))
+
+
+class Deaf(Count):
+    """The same, but its sixth item takes a minute without a checkpoint, the first time."""
+
+    def count(self, step: Step) -> None:
+        for i in step.iterate(range(self.n)):
+            with step.atomic():
+                note(self.run, i)
+            if i == 5 and self.executions == 1:
+                time.sleep(60)
