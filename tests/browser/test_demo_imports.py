@@ -116,6 +116,6 @@ def test_a_file_of_ones_own_is_imported_without_scripts(tour: Any, tmp_path: Any
         page.get_by_role("link", name="Reload").click()
     expect(state(page)).to_have_text("succeeded")
     expect_exact(page)
-    expect(page.locator("path.demo-dots")).to_have_attribute("d", "M179.8 38.5h0")
+    expect(page.locator("path.demo-dots")).to_have_attribute("d", "M179.5 38.5h0")
     expect(page.get_by_role("button", name="Live updates")).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280

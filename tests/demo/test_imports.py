@@ -268,4 +268,4 @@ def test_the_map_is_told_in_words_and_drawn_without_scripts():
     airport_import = import_of(HEATHROW, airport(1))
     finish(airport_import)
     assert dict(regions(airport_import)) == {"Europe": 1, "elsewhere": 1}
-    assert sample(airport_import) == "M179.8 38.5h0M359.0 89.0h0"
+    assert sample(airport_import) == "M179.5 38.5h0M359.0 89.0h0"
