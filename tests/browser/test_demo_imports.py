@@ -46,7 +46,6 @@ def test_a_deploy_and_a_crash_cost_no_row_while_the_plain_job_starts_over(tour: 
     page = tour.open("/")
     picture(page, "demo-home")
     page.get_by_role("link", name="Import the world").click()
-    picture(page, "demo-start")
     tour.look(page)
 
     start(page, beside=True)
