@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "continuations",
     "django_rq",
+    "demo_project.stories",
     "demo_project.imports",
     "tests.shop",
 ]
@@ -75,6 +76,7 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "static/"
+DEMO_DIR = Path(tempfile.gettempdir()) / f"continuations-demo-{os.getpid()}"
 MEDIA_ROOT = Path(tempfile.gettempdir()) / f"continuations-media-{os.getpid()}"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING = {
