@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "continuations",
     "django_rq",
     "demo_project.imports",
+    "demo_project.reports",
 ]
 
 MIDDLEWARE = [

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "continuations",
     "django_rq",
     "demo_project.imports",
+    "demo_project.reports",
     "tests.shop",
 ]
 MIDDLEWARE = [
