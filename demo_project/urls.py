@@ -5,5 +5,6 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", include("demo_project.imports.urls")),
+    path("", include("demo_project.stories.urls")),
+    path("imports/", include("demo_project.imports.urls")),
 ]

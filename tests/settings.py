@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "continuations",
     "django_rq",
+    "demo_project.stories",
     "demo_project.imports",
     "demo_project.reports",
     "tests.shop",
@@ -76,6 +77,7 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "static/"
+DEMO_DIR = Path(tempfile.gettempdir()) / f"continuations-demo-{os.getpid()}"
 MEDIA_ROOT = Path(tempfile.gettempdir()) / f"continuations-media-{os.getpid()}"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING = {
