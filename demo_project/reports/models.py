@@ -23,9 +23,10 @@ from .summarisers import ModelError, ModelRefusedError, summariser
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# In units of the pace: how long the model thinks, a format is written, and the mail is on its way.
-THOUGHT = 6
-WRITING = 4
+# In units of the pace: how long the model thinks, a file is written, and the mail is on its way. Long enough to find
+# the worker that does it, and to kill it.
+THOUGHT = 10
+WRITING = 8
 POST = 4
 # Domain of the ids of our mails; nobody has it.
 DOMAIN = "continuations.example"

@@ -25,7 +25,8 @@ def start(page: Any, *, model: str = "never", file: tuple[str, bytes] | None = N
     page.get_by_label("The model is overloaded").select_option(model)
     if file is not None:
         name, content = file
-        page.get_by_label("Document").set_input_files({"name": name, "mimeType": "text/plain", "buffer": content})
+        upload = {"name": name, "mimeType": "text/plain", "buffer": content}
+        page.get_by_label("Document", exact=True).set_input_files(upload)
     page.get_by_role("button", name="Make the report", exact=True).click()
 
 
