@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 from pypdf import PdfReader
 
@@ -26,7 +25,7 @@ def start(page: Any, *, model: str = "never", file: tuple[str, bytes] | None = N
     if file is not None:
         name, content = file
         upload = {"name": name, "mimeType": "text/plain", "buffer": content}
-        page.get_by_label("Document", exact=True).set_input_files(upload)
+        page.locator("input[type=file]").set_input_files(upload)
     page.get_by_role("button", name="Make the report", exact=True).click()
 
 
@@ -121,11 +120,3 @@ def test_without_scripts(tour: Any) -> None:
         page.get_by_role("link", name="Reload").click()
     expect_end(page)
     expect(count(page, "Calls of the model")).to_have_text("1")
-
-
-@pytest.mark.parametrize("path", ["/reports/4711/", "/reports/4711/pdf/"])
-def test_a_report_that_is_not_there_is_a_page_that_helps(tour: Any, path: str) -> None:
-    page = tour.open("/reports/")
-    assert page.goto(path).status == 404
-    page.locator("main a").first.click()
-    tour.visit.faults.clear()
