@@ -49,8 +49,8 @@
       if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
       if (this.shown.liveState !== before) announcement.textContent = this.shown.liveState;
       this.element.dispatchEvent(new CustomEvent("live", { bubbles: true }));
-      // What moved here may have moved there, too: a part that has not for long would show an old state beside a new one.
-      for (const other of regions) if (other !== this && other.delay > SHORTEST) other.hurry(AT_ONCE);
+      // Where one part moves, the others may soon.
+      for (const each of regions) if (each.delay > SHORTEST) each.hurry(SHORTEST);
     }
 
     async update() {
