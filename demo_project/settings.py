@@ -1,7 +1,8 @@
 """Settings of the demo. Everything that differs between a laptop and a server comes from the environment.
 
 DJANGO_DEBUG (on unless 0), DJANGO_SECRET_KEY and DJANGO_ALLOWED_HOSTS (needed without debug), DATABASE_URL (SQLite
-unless given), REDIS_URL, DEMO_DIR (where the database file and the uploads are kept).
+unless given), REDIS_URL, DEMO_DIR (where the database file and the uploads are kept), DEMO_PACE (seconds, below),
+SUMMARY_URL, SUMMARY_MODEL and SUMMARY_KEY (of a model behind HTTP).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ INSTALLED_APPS = [
     "django_rq",
     "demo_project.stories",
     "demo_project.imports",
+    "demo_project.reports",
 ]
 
 MIDDLEWARE = [
@@ -114,6 +116,29 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = DEMO_DIR / "static"
 MEDIA_ROOT = DEMO_DIR / "uploads"
+
+# Mails become files.
+OUTBOX_DIR = DEMO_DIR / "mails"
+if django.VERSION >= (6, 1):
+    MAILERS = {
+        "default": {
+            "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+            "OPTIONS": {"file_path": OUTBOX_DIR},
+        }
+    }
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = OUTBOX_DIR
+
+# Seconds that a page of a document takes to read; a call of the model, a file and a mail take several times as long.
+REPORTS_PACE = float(os.environ.get("DEMO_PACE") or 0.5)
+# A model behind HTTP summarises the reports where there is one, say http://127.0.0.1:11434/v1/chat/completions.
+if os.environ.get("SUMMARY_URL"):
+    SUMMARY_ENDPOINT = {
+        "url": os.environ["SUMMARY_URL"],
+        "model": os.environ.get("SUMMARY_MODEL", ""),
+        "key": os.environ.get("SUMMARY_KEY", ""),
+    }
 
 LOGGING = {
     "version": 1,

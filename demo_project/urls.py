@@ -7,4 +7,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("demo_project.stories.urls")),
     path("imports/", include("demo_project.imports.urls")),
+    path("reports/", include("demo_project.reports.urls")),
 ]

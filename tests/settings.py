@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import dj_database_url
+import django
 
 SECRET_KEY = "tests"
 USE_TZ = True
@@ -53,6 +54,7 @@ INSTALLED_APPS = [
     "django_rq",
     "demo_project.stories",
     "demo_project.imports",
+    "demo_project.reports",
     "tests.shop",
 ]
 MIDDLEWARE = [
@@ -78,6 +80,8 @@ TEMPLATES = [
 STATIC_URL = "static/"
 DEMO_DIR = Path(tempfile.gettempdir()) / f"continuations-demo-{os.getpid()}"
 MEDIA_ROOT = Path(tempfile.gettempdir()) / f"continuations-media-{os.getpid()}"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING = {
     "version": 1,
