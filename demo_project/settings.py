@@ -35,6 +35,8 @@ INSTALLED_APPS = [
     "continuations",
     "django_rq",
     "demo_project.imports",
+    "demo_project.mails",
+    "demo_project.approvals",
 ]
 
 MIDDLEWARE = [
@@ -113,6 +115,15 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = DEMO_DIR / "static"
 MEDIA_ROOT = DEMO_DIR / "uploads"
+
+# Mails become files, which the pages show. Seconds that each takes, as with a server somewhere.
+OUTBOX_DIR = DEMO_DIR / "mails"
+OUTBOX_SECONDS = 0.03
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "demo_project.mails.outbox.EmailBackend", "OPTIONS": {"file_path": OUTBOX_DIR}}}
+else:
+    EMAIL_BACKEND = "demo_project.mails.outbox.EmailBackend"
+    EMAIL_FILE_PATH = OUTBOX_DIR
 
 LOGGING = {
     "version": 1,

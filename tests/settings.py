@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import dj_database_url
+import django
 
 SECRET_KEY = "tests"
 USE_TZ = True
@@ -52,6 +53,8 @@ INSTALLED_APPS = [
     "continuations",
     "django_rq",
     "demo_project.imports",
+    "demo_project.mails",
+    "demo_project.approvals",
     "tests.shop",
 ]
 MIDDLEWARE = [
@@ -76,6 +79,10 @@ TEMPLATES = [
 ]
 STATIC_URL = "static/"
 MEDIA_ROOT = Path(tempfile.gettempdir()) / f"continuations-media-{os.getpid()}"
+OUTBOX_DIR = Path(tempfile.gettempdir()) / f"continuations-mails-{os.getpid()}"
+OUTBOX_SECONDS = 0.0
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "demo_project.mails.outbox.EmailBackend", "OPTIONS": {"file_path": OUTBOX_DIR}}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING = {
     "version": 1,
