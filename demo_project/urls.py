@@ -5,5 +5,7 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("mails/", include("demo_project.mails.urls")),
+    path("approvals/", include("demo_project.approvals.urls")),
     path("", include("demo_project.imports.urls")),
 ]
