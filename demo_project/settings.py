@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "continuations",
     "django_rq",
+    "demo_project.stories",
     "demo_project.imports",
     "demo_project.mails",
     "demo_project.approvals",

@@ -5,7 +5,8 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("", include("demo_project.stories.urls")),
+    path("imports/", include("demo_project.imports.urls")),
     path("mails/", include("demo_project.mails.urls")),
     path("approvals/", include("demo_project.approvals.urls")),
-    path("", include("demo_project.imports.urls")),
 ]

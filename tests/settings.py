@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "continuations",
     "django_rq",
+    "demo_project.stories",
     "demo_project.imports",
     "demo_project.mails",
     "demo_project.approvals",
@@ -78,6 +79,7 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "static/"
+DEMO_DIR = Path(tempfile.gettempdir()) / f"continuations-demo-{os.getpid()}"
 MEDIA_ROOT = Path(tempfile.gettempdir()) / f"continuations-media-{os.getpid()}"
 OUTBOX_DIR = Path(tempfile.gettempdir()) / f"continuations-mails-{os.getpid()}"
 OUTBOX_SECONDS = 0.0
