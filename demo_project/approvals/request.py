@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from django.utils import timezone
+from django.utils.formats import time_format
 from django.utils.translation import gettext as _
 
 from continuations.models import Continuation
@@ -15,8 +18,6 @@ from ..stories.progress import Progress
 from .models import APPROVAL
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from django.db.models import QuerySet
 
     from .models import Price, PriceList
@@ -30,7 +31,7 @@ class Request:
 
     def __init__(self, price_list: PriceList) -> None:
         self.price_list = price_list
-        self.progress = Progress(price_list.continuation, steps=["validate", APPROVAL])
+        self.progress = Progress(price_list.continuation, steps=["validate", APPROVAL], describe_cursor=_place)
         self.price_count = price_list.prices.count()
 
     @property
@@ -82,3 +83,10 @@ class Request:
     def _record(self, name: str) -> StepRecord | None:
         line = self.progress.step(name)
         return line.record if line else None
+
+
+def _place(cursor: Any) -> str:
+    """Of a wait, the cursor is its end."""
+    if isinstance(cursor, datetime):
+        return _("until %(time)s") % {"time": time_format(timezone.localtime(cursor), "H:i:s")}
+    return "" if cursor is None else str(cursor)

@@ -77,5 +77,6 @@ def _answer_form(request: HttpRequest) -> AnswerForm:
 
 
 def _detail(request: HttpRequest, price_list: PriceList, form: AnswerForm) -> HttpResponse:
-    context = {"story": APPROVAL, "asked": Request(price_list), "form": form}
+    asked = Request(price_list)
+    context = {"story": APPROVAL, "asked": asked, "progress": asked.progress, "form": form}
     return render(request, "approvals/detail.html", context)

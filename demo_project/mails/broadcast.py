@@ -11,11 +11,9 @@ from continuations.models import Continuation
 
 from ..stories.live import etag
 from ..stories.progress import Progress
-from .newsletters import Sent
+from .newsletters import NAMES, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .newsletters import Newsletter
     from .outbox import Mail
 
@@ -44,8 +42,16 @@ class Broadcast:
 
     @property
     def numbers(self) -> list[tuple[str, int, str]]:
-        """Name, number, and what it means."""
-        return numbers(vars(self.sent))
+        """Name, number, and what it means: what is in the outbox first, what our records made of it after that."""
+        meanings = {
+            "people": _("who were there when it began"),
+            "mails": _("counted there, whatever our records say"),
+            "missing": _("once it has ended"),
+            "twice": _("the same mail to the same person"),
+            "in_doubt": _("begun by a process that died: one at most for each crash"),
+            "skipped": _("sent before a crash: the cursor alone would repeat them"),
+        }
+        return [(str(NAMES[field]), getattr(self.sent, field), text) for field, text in meanings.items()]
 
     @property
     def mails(self) -> list[Mail]:
@@ -56,18 +62,6 @@ class Broadcast:
         facts: list[Any] = [*self.progress.facts, *vars(self.sent).values()]
         facts += self.report_progress.facts if self.report_progress else [None]
         return etag(*facts)
-
-
-def numbers(sent: Mapping[str, int]) -> list[tuple[str, int, str]]:
-    """What `Sent` counts, with the books first and the outbox after them."""
-    return [
-        (_("People"), sent["people"], _("who were there when it began")),
-        (_("Mails in the outbox"), sent["mails"], _("counted there, whatever our records say")),
-        (_("People without a mail"), sent["missing"], ""),
-        (_("Mails repeated"), sent["twice"], _("the same mail to the same person, of those in doubt")),
-        (_("In doubt"), sent["in_doubt"], _("begun when a process died: at most one for each crash")),
-        (_("Skipped by the record"), sent["skipped"], _("sent before a crash; the cursor alone would repeat them")),
-    ]
 
 
 def _person(cursor: Any) -> str:

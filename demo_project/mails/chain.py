@@ -17,6 +17,7 @@ from ..stories.live import etag
 from ..stories.progress import Progress
 from .jobs import CountPerson, TellAdministrators, TipsMail, WelcomeMail
 from .metrics import Metric
+from .signups import DeliberateError
 
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
@@ -61,7 +62,7 @@ class Link:
         if self.progress is None or self.continuation is None:
             return ""
         if self.follow_up_failed:
-            return _("Its follow-up failed: %(error)s") % {"error": _last_line(self.continuation.follow_up_error)}
+            return _("Its follow-up failed: %(error)s") % {"error": _message(self.continuation.follow_up_error)}
         return self.progress.error or ("" if self.progress.is_finished else self.progress.why)
 
     @property
@@ -141,6 +142,7 @@ class Chain:
         return Link(job, after, self._by_name.get(job.__name__))
 
 
-def _last_line(traceback: str) -> str:
+def _message(traceback: str) -> str:
+    """The error at the end, without the path of its class."""
     lines = traceback.strip().splitlines()
-    return words.shorten(lines[-1]) if lines else ""
+    return words.shorten(lines[-1].rpartition(f"{DeliberateError.__name__}: ")[2]) if lines else ""

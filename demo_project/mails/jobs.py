@@ -19,7 +19,7 @@ class WelcomeMail(ContinuableJob):
         sign_up = SignUp.objects.get(pk=sign_up_pk)
         TipsMail.using(run_after=sign_up.tips_after).enqueue(sign_up_pk)
         TellAdministrators.enqueue(sign_up_pk)
-        sign_up.check_fault("hook")
+        sign_up.check_fault("hook")  # raises if the form said so
 
 
 class TellAdministrators(ContinuableJob):

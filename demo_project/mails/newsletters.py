@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 
+# What `Sent` counts, for people.
+NAMES = {
+    "people": _("People"),
+    "sent": _("Sent by our records"),
+    "skipped": _("Skipped by our records"),
+    "in_doubt": _("In doubt"),
+    "mails": _("Mails in the outbox"),
+    "twice": _("Mails repeated"),
+    "missing": _("People without a mail"),
+}
+
+
 class Newsletter(Followed):
     """One mail, the same to everybody."""
 
@@ -86,7 +98,7 @@ class Newsletter(Followed):
 
     def send_report(self) -> None:
         """Tell the administrators what was counted."""
-        body = "\n".join(f"{name}: {count}" for name, count in (self.report or {}).items())
+        body = "\n".join(f"{NAMES[field]}: {count}" for field, count in (self.report or {}).items())
         self._message(ADMINISTRATORS, "report", text("Report: %s") % self.subject, body).send()
 
     def _message(self, to: str, what: str, subject: str, body: str) -> EmailMessage:

@@ -26,9 +26,9 @@ class SignUp(Followed):
     class Fault(models.TextChoices):
         """What fails on purpose."""
 
-        NONE = "", _("Nothing fails")
-        HOOK = "hook", _("on_success of the welcome mail fails")
-        ADMINISTRATORS = "administrators", _("the job that tells the administrators fails")
+        NONE = "", _("nothing")
+        HOOK = "hook", _("what on_success of the welcome mail enqueues")
+        ADMINISTRATORS = "administrators", _("the job that tells the administrators")
 
     person = models.ForeignKey(Person, models.CASCADE, related_name="sign_ups", verbose_name=_("person"))
     tips_after_seconds = models.PositiveIntegerField(_("seconds until the tips"), default=10)

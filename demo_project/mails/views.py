@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from continuations import ContinuationError
 
 from ..stories.live import fragment
+from ..stories.views import VISITOR
 from . import jobs
 from .broadcast import Broadcast
 from .chain import Chain
@@ -47,7 +48,9 @@ def welcome(request: HttpRequest) -> HttpResponse:
 def signed_up(request: HttpRequest, pk: int) -> HttpResponse:
     """One sign-up, and all jobs that follow it."""
     chain = Chain(get_object_or_404(SignUp.objects.select_related("person"), pk=pk))
-    return render(request, "mails/signed_up.html", {"story": WELCOME, "chain": chain})
+    return render(
+        request, "mails/signed_up.html", {"story": WELCOME, "chain": chain, "progress": chain.links[0].progress}
+    )
 
 
 @require_safe
@@ -65,7 +68,7 @@ def run_again(request: HttpRequest, pk: int) -> HttpResponse:
         sign_up.mend()
     for link in Chain(sign_up).broken:
         try:
-            link.run_again(by=request.user.get_username() or _("a visitor"))
+            link.run_again(by=request.user.get_username() or VISITOR)
         except (DeliberateError, ContinuationError) as error:
             messages.error(request, _("It failed again: %(error)s") % {"error": error})
         else:
@@ -101,7 +104,9 @@ def invent(request: HttpRequest) -> HttpResponse:
 def newsletter(request: HttpRequest, pk: int) -> HttpResponse:
     """One newsletter."""
     broadcast = Broadcast(get_object_or_404(Newsletter, pk=pk))
-    return render(request, "mails/newsletter.html", {"story": BULK, "broadcast": broadcast})
+    return render(
+        request, "mails/newsletter.html", {"story": BULK, "broadcast": broadcast, "progress": broadcast.progress}
+    )
 
 
 @require_safe

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -191,9 +193,15 @@ def test_the_page_of_a_newsletter_counts_what_is_in_doubt_repeated_and_skipped(c
     run_enqueued()
     run_enqueued()
     html = client.get(reverse("mails:newsletter", args=[newsletter.pk])).content.decode()
-    counts = [part.partition("</dd>")[0] for part in html.split("<dd>")[1:]]
-    # People, mails, without a mail, repeated, in doubt, skipped.
-    assert counts == ["3", "4", "0", "1", "1", "0"]
+    counts = dict(re.findall(r"<dt>([^<]+)</dt><dd>(\d+)</dd>", html))
+    assert counts == {
+        "People": "3",
+        "Mails in the outbox": "4",
+        "People without a mail": "0",
+        "Mails repeated": "1",
+        "In doubt": "1",
+        "Skipped by our records": "0",
+    }
     assert "Report: News" in html
     assert "data-live-end" in html
 

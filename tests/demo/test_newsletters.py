@@ -39,7 +39,7 @@ def test_everybody_gets_one_mail_and_the_administrators_a_report():
     assert newsletter.report["mails"] == newsletter.report["people"] == newsletter.report["sent"] == 5
     report = newsletter.outbox.mails(1)[0]
     assert report.subject == "Report: News"
-    assert "mails: 5" in report.text
+    assert "Mails in the outbox: 5" in report.text
 
 
 def test_people_who_come_after_the_start_get_the_next_one():
