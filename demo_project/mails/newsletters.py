@@ -60,7 +60,8 @@ class Newsletter(Followed):
 
     @property
     def topic(self) -> str:
-        return f"newsletter-{self.pk}"
+        # Not our own key: with another database, that of another newsletter.
+        return f"newsletter-{self.continuation_id}"
 
     @property
     def outbox(self) -> Outbox:

@@ -46,7 +46,8 @@ class SignUp(Followed):
 
     @property
     def topic(self) -> str:
-        return f"sign-up-{self.pk}"
+        # Not our own key: with another database, that of somebody else.
+        return f"sign-up-{self.continuation_id}"
 
     @property
     def outbox(self) -> Outbox:

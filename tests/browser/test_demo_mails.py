@@ -50,7 +50,7 @@ def test_the_chain_of_a_welcome_comes_to_its_end_though_all_workers_are_replaced
     for job in ("WelcomeMail", "TellAdministrators", "TipsMail", "CountPerson"):
         expect(row(page, job)).to_contain_text("succeeded")
     assert subjects(page) == ["A new person", "Three tips", "Welcome, Ada"]
-    expect(page.get_by_text("Counted 1 time")).to_be_visible()
+    expect(page.get_by_text("Counted once")).to_be_visible()
     tour.look(page)
 
 
@@ -111,7 +111,7 @@ def test_a_newsletter_survives_a_crash_and_a_deploy_and_nobody_is_left_out(tour:
 def test_the_stories_about_mails_work_without_scripts(tour: Any) -> None:
     page = sign_up(tour, name="Barbara", java_script_enabled=False)
     end = time.monotonic() + PATIENCE
-    while "Counted 1 time" not in page.content():
+    while "Counted once" not in page.content():
         assert time.monotonic() < end, page.content()
         time.sleep(0.5)
         page.get_by_role("link", name="Reload").click()

@@ -87,7 +87,7 @@ def test_the_page_shows_each_job_of_the_chain_and_each_mail(client):
     assert "to come" not in html
     assert "data-live-end" in html
     assert all(subject in html for subject in ("Welcome, Ada", "Three tips", "A new person"))
-    assert "Counted 1 time, as one of 1 welcomed so far." in html
+    assert "Counted once. Welcomed so far: 1." in html
 
 
 def test_what_somebody_typed_is_shown_as_text(client):
