@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, Any
 from django import template
 from django.conf import settings
 
+from continuations.words import number
+
 from ..workers import etag_of, workers
 
 if TYPE_CHECKING:
     from django.template import Context
 
 register = template.Library()
+
+
+@register.filter
+def grouped(count: int) -> str:
+    """A count as people of this language write it."""
+    return number(count)
 
 
 @register.inclusion_tag("stories/_controls.html", takes_context=True)
