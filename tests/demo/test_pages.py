@@ -160,6 +160,7 @@ def test_pages_have_no_inline_script_or_style_and_forbid_them(client, settings):
     airport_import = import_of(HEATHROW, "no airport")
     finish(airport_import)
     responses = [
+        client.get(reverse("stories:home")),
         client.get(reverse("imports:home")),
         client.post(reverse("imports:home")),
         client.get(reverse("imports:detail", args=[airport_import.pk])),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import template
-from django.conf import settings
 
 from continuations.words import number
 
@@ -27,9 +26,4 @@ def grouped(count: int) -> str:
 def controls(context: Context) -> dict[str, Any]:
     """The workers, with buttons that stop them; nothing where the supervisor runs none."""
     found = workers()
-    return {
-        "workers": found,
-        "etag": etag_of(found),
-        "csrf_token": context.get("csrf_token"),
-        "login": "demo" if settings.DEBUG else "",
-    }
+    return {"workers": found, "etag": etag_of(found), "csrf_token": context.get("csrf_token")}
