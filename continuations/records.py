@@ -176,3 +176,8 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def payload(self) -> Any:
+        """What was sent. Raises `DeserializationError`."""
+        return codec.decode(self.payload_json, what=f"payload of event {self.name!r}")

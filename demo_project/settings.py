@@ -38,6 +38,8 @@ INSTALLED_APPS = [
     "demo_project.stories",
     "demo_project.imports",
     "demo_project.reports",
+    "demo_project.mails",
+    "demo_project.approvals",
 ]
 
 MIDDLEWARE = [
@@ -117,17 +119,13 @@ STATIC_URL = "static/"
 STATIC_ROOT = DEMO_DIR / "static"
 MEDIA_ROOT = DEMO_DIR / "uploads"
 
-# Mails become files.
+# Mails become files, which the pages show. Seconds that each takes, as with a server somewhere.
 OUTBOX_DIR = DEMO_DIR / "mails"
+OUTBOX_SECONDS = 0.03
 if django.VERSION >= (6, 1):
-    MAILERS = {
-        "default": {
-            "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
-            "OPTIONS": {"file_path": OUTBOX_DIR},
-        }
-    }
+    MAILERS = {"default": {"BACKEND": "demo_project.mails.outbox.EmailBackend", "OPTIONS": {"file_path": OUTBOX_DIR}}}
 else:
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_BACKEND = "demo_project.mails.outbox.EmailBackend"
     EMAIL_FILE_PATH = OUTBOX_DIR
 
 # Seconds that a page of a document takes to read; a call of the model, a file and a mail take several times as long.

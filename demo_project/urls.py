@@ -8,4 +8,6 @@ urlpatterns = [
     path("", include("demo_project.stories.urls")),
     path("imports/", include("demo_project.imports.urls")),
     path("reports/", include("demo_project.reports.urls")),
+    path("mails/", include("demo_project.mails.urls")),
+    path("approvals/", include("demo_project.approvals.urls")),
 ]

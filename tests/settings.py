@@ -55,6 +55,8 @@ INSTALLED_APPS = [
     "demo_project.stories",
     "demo_project.imports",
     "demo_project.reports",
+    "demo_project.mails",
+    "demo_project.approvals",
     "tests.shop",
 ]
 MIDDLEWARE = [
@@ -82,6 +84,10 @@ DEMO_DIR = Path(tempfile.gettempdir()) / f"continuations-demo-{os.getpid()}"
 MEDIA_ROOT = Path(tempfile.gettempdir()) / f"continuations-media-{os.getpid()}"
 if django.VERSION >= (6, 1):
     MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+OUTBOX_DIR = Path(tempfile.gettempdir()) / f"continuations-mails-{os.getpid()}"
+OUTBOX_SECONDS = 0.0
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "demo_project.mails.outbox.EmailBackend", "OPTIONS": {"file_path": OUTBOX_DIR}}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING = {
     "version": 1,

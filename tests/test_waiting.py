@@ -82,7 +82,8 @@ def test_an_event_that_came_early_is_found() -> None:
 def test_the_first_event_of_a_name_wins() -> None:
     continuation = Approve.enqueue()
     first = continuation.send("approval", 1)
-    assert continuation.send("approval", 2) == first
+    second = continuation.send("approval", (2, "late"))
+    assert (second, second.payload) == (first, 1)
     run_enqueued()
     assert status(continuation) == "succeeded"
     assert continuation.result == 1
