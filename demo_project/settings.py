@@ -35,6 +35,9 @@ INSTALLED_APPS = [
     "continuations",
     "django_rq",
     "demo_project.imports",
+    "demo_project.accounts",
+    "demo_project.cleanup",
+    "demo_project.catalogue",
 ]
 
 MIDDLEWARE = [

@@ -5,5 +5,6 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("catalogue/", include("demo_project.catalogue.urls")),
     path("", include("demo_project.imports.urls")),
 ]

@@ -52,6 +52,9 @@ INSTALLED_APPS = [
     "continuations",
     "django_rq",
     "demo_project.imports",
+    "demo_project.accounts",
+    "demo_project.cleanup",
+    "demo_project.catalogue",
     "tests.shop",
 ]
 MIDDLEWARE = [
