@@ -32,9 +32,8 @@ def page(token: str, *, pages: int) -> tuple[list[Item], str | None]:
     if not 1 <= number <= pages:
         raise WrongTokenError(f"{token!r} leads nowhere.")
     first = (number - 1) * PAGE_SIZE
-    return [_item(each) for each in range(first, first + PAGE_SIZE)], _signer.sign(
-        number + 1
-    ) if number < pages else None
+    following = _signer.sign(str(number + 1)) if number < pages else None
+    return [_item(each) for each in range(first, first + PAGE_SIZE)], following
 
 
 def _number(token: str) -> int:
