@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "demo_project.accounts",
     "demo_project.cleanup",
     "demo_project.catalogue",
+    "demo_project.history",
 ]
 
 MIDDLEWARE = [
@@ -106,7 +107,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0"
-RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 360} for name in ("default", "imports")}
+RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 360} for name in ("default", "imports", "nightly")}
 
 LANGUAGE_CODE = "en"
 USE_I18N = True
