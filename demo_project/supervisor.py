@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from django.conf import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import FrameType, TracebackType
 
@@ -47,14 +47,26 @@ class Process:
     """A child process, in a session of its own, so that Ctrl-C reaches the supervisor only."""
 
     def __init__(
-        self, name: str, command: list[str], *, env: Mapping[str, str], output: int | None, patience: float = PATIENCE
+        self,
+        name: str,
+        command: list[str] | Callable[[], list[str]],
+        *,
+        env: Mapping[str, str],
+        output: int | None,
+        patience: float = PATIENCE,
     ) -> None:
         self.name = name
+        self.starts = 0
         self._patience = patience
-        self._command = command
+        # A callable is asked again at each start.
+        self._command = command if callable(command) else lambda: command
         self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
         self._output = output
         self._popen = self._open()
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
 
     @property
     def ended(self) -> bool:
@@ -81,8 +93,9 @@ class Process:
             return
 
     def _open(self) -> subprocess.Popen[bytes]:
+        self.starts += 1
         return subprocess.Popen(
-            self._command,
+            self._command(),
             env=self._env,
             stdin=subprocess.DEVNULL,
             stdout=self._output,
@@ -91,7 +104,7 @@ class Process:
         )
 
     def __str__(self) -> str:
-        return f"{self.name} (process {self._popen.pid}, exit code {self.exit_code})"
+        return f"{self.name} (process {self.pid}, exit code {self.exit_code})"
 
 
 class Supervisor:
@@ -122,9 +135,14 @@ class Supervisor:
         return self._stack.enter_context(resource)
 
     def start(
-        self, name: str, command: list[str], *, env: Mapping[str, str] | None = None, patience: float = PATIENCE
+        self,
+        name: str,
+        command: list[str] | Callable[[], list[str]],
+        *,
+        env: Mapping[str, str] | None = None,
+        patience: float = PATIENCE,
     ) -> Process:
-        """Start a process that ends with the supervisor."""
+        """Start a process that ends with the supervisor. A callable makes the command anew for each restart."""
         process = Process(name, command, env=env or {}, output=self._output, patience=patience)
         self._stack.callback(process.stop)
         return process
@@ -154,12 +172,22 @@ class Supervisor:
                 raise ProcessError(f"Waited {timeout:g} s for {what}.")
             self._rest(GLANCE)
 
-    def watch(self, *, stays: Process, needed: Process) -> None:
-        """Restart the process that `stays` whenever it ends; go on for as long as the `needed` one runs."""
+    def watch(
+        self, *, stay: Sequence[Process], needed: Process, on_restart: Callable[[], object] = lambda: None
+    ) -> None:
+        """Restart each process that is to `stay` whenever it ends; go on for as long as the `needed` one runs.
+
+        `on_restart` is called after each restart.
+        """
+        due: dict[Process, float] = {}
         while not needed.ended:
-            if stays.ended:
-                self._rest(RESTART_DELAY)
-                stays.restart()
+            for process in stay:
+                if not process.ended:
+                    continue
+                if time.monotonic() >= due.setdefault(process, time.monotonic() + RESTART_DELAY):
+                    del due[process]
+                    process.restart()
+                    on_restart()
             self._rest(GLANCE)
         raise ProcessError(f"{needed} ended.")
 

@@ -5,6 +5,9 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("", include("demo_project.stories.urls")),
+    path("imports/", include("demo_project.imports.urls")),
+    path("accounts/", include("demo_project.accounts.urls")),
+    path("cleanup/", include("demo_project.cleanup.urls")),
     path("catalogue/", include("demo_project.catalogue.urls")),
-    path("", include("demo_project.imports.urls")),
 ]

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "continuations",
     "django_rq",
+    "demo_project.stories",
     "demo_project.imports",
     "demo_project.accounts",
     "demo_project.cleanup",
@@ -80,6 +81,7 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "static/"
+DEMO_DIR = Path(tempfile.gettempdir()) / f"continuations-demo-{os.getpid()}"
 MEDIA_ROOT = Path(tempfile.gettempdir()) / f"continuations-media-{os.getpid()}"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING = {

@@ -48,7 +48,8 @@ def test_the_demo_serves_its_pages_and_ends_all_it_started(tmp_path, number):
     try:
         address = next(found.group() for line in demo.stdout if (found := re.search(r"http://[\d.]+:\d+/(?= )", line)))
         children = subprocess.check_output(["pgrep", "-P", str(demo.pid)], text=True).split()
-        assert len(children) == 3
+        # Valkey, the web server and two workers.
+        assert len(children) == 4
         with urlopen(address, timeout=10) as response:
             assert b"Import the world" in response.read()
         demo.send_signal(number)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db import models, transaction
 from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -30,6 +31,9 @@ class Ledger(models.Model):
 
     def __str__(self) -> str:
         return _("Ledger %(number)s") % {"number": self.pk}
+
+    def get_absolute_url(self) -> str:
+        return reverse("accounts:detail", args=[self.pk])
 
     @classmethod
     @transaction.atomic

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models, transaction
 from django.db.models import Count, F, Q
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -38,6 +39,9 @@ class Pull(models.Model):
 
     def __str__(self) -> str:
         return _("Pull %(number)s") % {"number": self.pk}
+
+    def get_absolute_url(self) -> str:
+        return reverse("catalogue:detail", args=[self.pk])
 
     def store(self, items: Iterable[Item]) -> None:
         """Keep the products of one page."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.db import models, transaction
 from django.db.models import Count
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -33,6 +34,9 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return _("Sweep %(number)s") % {"number": self.pk}
+
+    def get_absolute_url(self) -> str:
+        return reverse("cleanup:detail", args=[self.pk])
 
     @classmethod
     @transaction.atomic

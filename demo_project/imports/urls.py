@@ -7,6 +7,6 @@ from . import views
 app_name = "imports"
 urlpatterns = [
     path("", views.home, name="home"),
-    path("imports/<int:pk>/", views.detail, name="detail"),
-    path("imports/<int:pk>/live/", views.live, name="live"),
+    path("<int:pk>/", views.detail, name="detail"),
+    path("<int:pk>/live/", views.live, name="live"),
 ]

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.cache import get_conditional_response
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from continuations.models import Continuation
 
+from ..stories.live import fragment
 from .forms import UploadForm
 from .jobs import start
 from .models import AirportImport
 from .progress import ImportProgress
+from .story import STORY
 from .world import world_airports
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def home(request: HttpRequest) -> HttpResponse:
     imports = AirportImport.objects.all()[:RECENT]
     followed = Continuation.objects.in_bulk([each.continuation_id for each in imports])
     recent = [(each, followed.get(each.continuation_id)) for each in imports]
-    return render(request, "imports/home.html", {"form": form, "recent": recent})
+    return render(request, "imports/home.html", {"story": STORY, "form": form, "recent": recent})
 
 
 @require_safe
@@ -45,16 +46,11 @@ def home(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One import: steps, executions, bad rows."""
     progress = ImportProgress(get_object_or_404(AirportImport, pk=pk))
-    return render(request, "imports/detail.html", {"progress": progress})
+    return render(request, "imports/detail.html", {"story": STORY, "progress": progress})
 
 
 @require_safe
 def live(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The part of the page that changes; 304 while it has not."""
     progress = ImportProgress(get_object_or_404(AirportImport, pk=pk))
-    unchanged = get_conditional_response(request, etag=progress.etag)
-    if unchanged is not None:
-        return unchanged
-    response = render(request, "imports/_progress.html", {"progress": progress})
-    response.headers["ETag"] = progress.etag
-    return response
+    return fragment(request, "imports/_progress.html", {"progress": progress}, etag=progress.etag)

@@ -6,24 +6,21 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import django
 import pytest
 from pytest_django.live_server_helper import LiveServer
 
+from .demo import PATIENCE, Demo, Tour
+from .visitor import ROOT, Visitor, accessible
+
 # Asked for without Playwright, nothing is collected, which is an error of pytest's.
 collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 # Pixels that a picture shows of a long page.
 HIGHEST = 1000
-
-# Parts of the stock admin in which axe finds something: links in the breadcrumbs have no underline, and the label of
-# the search is a picture.
-DJANGOS = [".breadcrumbs", "#searchbar"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,42 +58,6 @@ def site(settings: Any, transactional_db: None) -> Iterator[str]:
     server = LiveServer("localhost")
     yield server.url
     server.stop()
-
-
-class Visitor:
-    """Opens pages and notes what a person would not see: errors, violations, requests to other hosts."""
-
-    def __init__(self, browser: Any, site: str) -> None:
-        self._browser = browser
-        self._site = site
-        self._contexts: list[Any] = []
-        self.faults: list[str] = []
-
-    def __call__(self, path: str = "/", *, scheme: str = "light", width: int = 1280, **options: Any) -> Any:
-        """A new page at `path`. `scheme`: light or dark. Options are those of a Playwright context."""
-        context = self._browser.new_context(
-            base_url=self._site, color_scheme=scheme, viewport={"width": width, "height": 900}, **options
-        )
-        context.set_default_timeout(30_000)
-        self._contexts.append(context)
-        page = context.new_page()
-        page.on("console", self._note_message)
-        page.on("pageerror", lambda error: self.faults.append(f"error in a script: {error}"))
-        page.on("request", self._note_request)
-        assert "content-security-policy" in page.goto(path).headers
-        return page
-
-    def close(self) -> None:
-        for context in self._contexts:
-            context.close()
-
-    def _note_message(self, message: Any) -> None:
-        if message.type == "error" and "favicon" not in message.location.get("url", ""):
-            self.faults.append(message.text)
-
-    def _note_request(self, request: Any) -> None:
-        if not request.url.startswith((self._site, "data:", "blob:")):
-            self.faults.append(f"a request to {request.url}")
 
 
 @pytest.fixture
@@ -138,19 +99,7 @@ def opened(visit: Visitor, sign_in: Callable[[Any], None]) -> Callable[..., Any]
 @pytest.fixture
 def check_accessibility(visit: Visitor) -> Callable[[Any], None]:
     """Fails with what axe finds on a page, beside faults of Django's own."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    def check(page: Any) -> None:
-        # Colours fade from one scheme to another.
-        page.evaluate("Promise.all(document.getAnimations().map(each => each.finished))")
-        faults = list(visit.faults)
-        found = Axe().run(page, context={"exclude": [[each] for each in DJANGOS]})
-        # It tries inline styles, and the policy forbids them to it, too.
-        page.evaluate("1")
-        visit.faults[:] = faults
-        assert found.violations_count == 0, found.generate_report()
-
-    return check
+    return lambda page: accessible(page, visit)
 
 
 @pytest.fixture
@@ -163,3 +112,25 @@ def picture() -> Callable[[Any, str], None]:
         page.screenshot(path=path, full_page=True, clip={"x": 0, "y": 0, "width": 1280, "height": height})
 
     return picture
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The whole demo, running; one for all tests that ask for it."""
+    with Demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
+
+
+@pytest.fixture
+def tour(demo: Demo, browser: Any) -> Iterator[Tour]:
+    """A visit to the demo. At the end nothing may have gone wrong in its pages."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=PATIENCE * 1000)
+    tour = Tour(demo, browser)
+    yield tour
+    expect.set_options(timeout=5_000)
+    tour.visit.close()
+    # Shown by pytest when the test has failed.
+    print(demo.output)
+    assert tour.visit.faults == []

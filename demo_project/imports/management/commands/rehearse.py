@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from demo_project.imports.progress import ExecutionLine
+from demo_project.imports.progress import place_in_file
 from demo_project.imports.rehearsal import Kill, Rehearsal, Rehearsed
+from demo_project.stories.progress import ExecutionLine
 from demo_project.supervisor import ProcessError, Stopped, Supervisor
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ class Command(BaseCommand):
         self.stdout.write(self.style.MIGRATE_HEADING(f"{title} ({rehearsed.seconds:.1f} s)"))
         for name, count in (*rehearsed.tally.lines, ("Executions", rehearsed.starts)):
             self.stdout.write(f"  {name:<18}{count:>8}")
-        for line in map(ExecutionLine, rehearsed.executions):
-            place = f"{line.execution.step} {line.after_text}".strip()
-            self.stdout.write(f"    {line.execution.number}. {line.ended_text}" + (f", at {place}" if place else ""))
+        for execution in rehearsed.executions:
+            line = ExecutionLine(execution, place_in_file)
+            place = f"{execution.step} {line.after}".strip()
+            self.stdout.write(f"    {execution.number}. {line.ended_text}" + (f", at {place}" if place else ""))
 
 
 def add_kill_arguments(parser: ArgumentParser) -> None:

@@ -10,11 +10,11 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from demo_project.crew import Crew
+from demo_project.imports.management.commands.rehearse import add_kill_arguments
 from demo_project.ports import HOST, answers, first_free_port, is_free
 from demo_project.supervisor import ProcessError, Stopped, Supervisor, manage
 from demo_project.valkey import start_valkey
-
-from .rehearse import add_kill_arguments
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -28,8 +28,8 @@ PASSED_ON = {"kills": "kills", "signal": "kill", "verbosity": "verbosity"}
 
 class Command(BaseCommand):
     help = (
-        "Starts everything the demo needs: a Valkey server unless REDIS_URL is set, the web server, and a worker that "
-        "is started again whenever it ends. Ctrl-C ends all of it."
+        "Starts everything the demo needs: a Valkey server unless REDIS_URL is set, the web server, and two workers, "
+        "each of which is started again whenever it ends. Ctrl-C ends all of it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -58,7 +58,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def serve(self, supervisor: Supervisor, port: int | None) -> None:
-        """The web server and the worker, until somebody ends them."""
+        """The web server and the workers, until somebody ends them."""
         if port is not None and not is_free(port):
             raise CommandError(f"Port {port} is taken.")
         port = port or first_free_port(PORT)
@@ -67,13 +67,13 @@ class Command(BaseCommand):
         self.make_login()
         env = {"REDIS_URL": redis_url(supervisor, settings.DEMO_DIR), "DJANGO_RUNSERVER_HIDE_WARNING": "true"}
         web = supervisor.start("The web server", manage("runserver", "--noreload", f"{HOST}:{port}"), env=env)
-        worker = supervisor.start("The worker", manage("rqworker", "default", "imports"), env=env)
+        crew = supervisor.enter(Crew(supervisor, settings.DEMO_DIR, env=env))
         supervisor.wait_for(lambda: answers(port), what="the web server", process=web)
         self.stdout.write(
             self.style.SUCCESS(f"The demo is at http://{HOST}:{port}/ (admin: login {LOGIN}, password {LOGIN}). ")
             + "Ctrl-C ends it."
         )
-        supervisor.watch(stays=worker, needed=web)
+        supervisor.watch(stay=crew.workers, needed=web, on_restart=crew.note)
 
     def rehearse(self, supervisor: Supervisor, options: dict[str, Any]) -> None:
         """`manage.py rehearse` with uploads, and unless DATABASE_URL is set a database, of its own."""

@@ -1,0 +1,45 @@
+"""How a pull is getting on, in the words of its page."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from continuations.models import Continuation
+
+from ..stories.live import etag
+from ..stories.progress import Progress
+
+if TYPE_CHECKING:
+    from .models import Pull, Tally
+
+STEPS = ("pull",)
+
+
+class PullProgress(Progress):
+    """One pull with its continuation, read at one moment."""
+
+    def __init__(self, pull: Pull) -> None:
+        super().__init__(Continuation.objects.filter(pk=pull.continuation_id).first(), steps=STEPS)
+        self.pull = pull
+
+    @cached_property
+    def tally(self) -> Tally:
+        return self.pull.tally()
+
+    @property
+    def lines(self) -> list[tuple[str, int]]:
+        """Each count under its name."""
+        return [
+            (_("Products"), self.tally.products),
+            (_("Stored twice"), self.tally.repeated),
+            (_("Requests"), self.tally.requests),
+            (_("Answered with 503"), self.tally.refused),
+            (_("Pages asked for again"), self.tally.pages_again),
+        ]
+
+    @property
+    def etag(self) -> str:
+        return etag(*self.facts, self.tally)
