@@ -20,7 +20,7 @@ SIZE = 2
 
 
 class Crew:
-    """Starts `SIZE` workers on the queues that the settings say. Leaving it removes the roster; the supervisor ends them."""
+    """Starts `SIZE` workers on the queues of WORKER_QUEUES. Leaving it removes the roster; the supervisor ends them."""
 
     def __init__(self, supervisor: Supervisor, folder: Path, *, env: Mapping[str, str]) -> None:
         self._roster = Roster(folder)

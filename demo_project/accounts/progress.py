@@ -25,7 +25,9 @@ class LedgerProgress(Progress):
     """One ledger with its continuation, read at one moment."""
 
     def __init__(self, ledger: Ledger) -> None:
-        super().__init__(Continuation.objects.filter(pk=ledger.continuation_id).first(), steps=STEPS)
+        pk = ledger.continuation_id
+        followed = Continuation.objects.filter(pk=pk).first() if pk else None
+        super().__init__(followed, steps=STEPS)
         self.ledger = ledger
 
     @cached_property

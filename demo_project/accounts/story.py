@@ -12,7 +12,8 @@ STORY = register(
         slug="accounts",
         title=_("Post records"),
         summary=_(
-            "Every record of every account, with a cursor for both: no amount is posted twice, whatever happens to a worker."
+            "Every record of every account, with a cursor for both: no amount is posted twice, whatever happens to the "
+            "worker."
         ),
         button=_("Post records"),
         url_name="accounts:home",

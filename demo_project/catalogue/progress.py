@@ -22,7 +22,9 @@ class PullProgress(Progress):
     """One pull with its continuation, read at one moment."""
 
     def __init__(self, pull: Pull) -> None:
-        super().__init__(Continuation.objects.filter(pk=pull.continuation_id).first(), steps=STEPS)
+        pk = pull.continuation_id
+        followed = Continuation.objects.filter(pk=pk).first() if pk else None
+        super().__init__(followed, steps=STEPS)
         self.pull = pull
 
     @cached_property

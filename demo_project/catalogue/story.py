@@ -12,8 +12,8 @@ STORY = register(
         slug="catalogue",
         title=_("Pull a catalogue"),
         summary=_(
-            "Page by page from a web API that fails now and then: the cursor is the token of the next page, and an error "
-            "costs one more request."
+            "Page by page from a web API that fails now and then: the cursor is the token of the next page, and an "
+            "error costs one more request."
         ),
         button=_("Pull a catalogue"),
         url_name="catalogue:home",

@@ -22,7 +22,9 @@ class SweepProgress(Progress):
     """One sweep with its continuation, read at one moment."""
 
     def __init__(self, sweep: Sweep) -> None:
-        super().__init__(Continuation.objects.filter(pk=sweep.continuation_id).first(), steps=STEPS)
+        pk = sweep.continuation_id
+        followed = Continuation.objects.filter(pk=pk).first() if pk else None
+        super().__init__(followed, steps=STEPS)
         self.sweep = sweep
 
     @cached_property
