@@ -10,7 +10,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
-from continuations import codec
+from continuations import ContinuableJob, codec
 from continuations.models import Continuation, Execution, StepRecord
 from continuations.transitions import FINISHED, Status
 
@@ -36,6 +36,7 @@ class Course:
     job: type[ShopJob]
     status: Status
     arguments: tuple[list[Any], dict[str, Any]]
+    key: str | None
     created_at: dt.datetime
     executions: int
     # Working, in all executions together.
@@ -63,10 +64,12 @@ class Course:
     def _continuation(self) -> Continuation:
         row = Continuation(
             id=id_at(self.created_at, self.random),
-            job_path=f"{self.job.__module__}.{self.job.__qualname__}",
+            job_path=path_of(self.job),
             queue_name=self.job.queue_name,
             arguments_json=codec.encode(list(self.arguments)) or "",
             status=self.status,
+            key=self.key,
+            active_key=None if self.status in FINISHED else self.key,
             created_at=self.created_at,
             enqueued_at=self.created_at,
             executions=self.executions,
@@ -189,6 +192,11 @@ class Course:
         if self.job.waits_for:
             return Status.WAITING.value, "waiting"
         return self.random.choices(list(BREAKS), list(BREAKS.values()))[0]
+
+
+def path_of(job: type[ContinuableJob]) -> str:
+    """Under which continuations of this class are stored."""
+    return f"{job.__module__}.{job.__qualname__}"
 
 
 def id_at(moment: dt.datetime, random: Random) -> uuid.UUID:

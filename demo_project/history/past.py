@@ -22,7 +22,7 @@ from continuations.transitions import Status
 
 from . import jobs
 from .causes import CAUSES, cause_of
-from .course import Course
+from .course import Course, path_of
 
 # Continuations that are written in one transaction, and deleted in one.
 BATCH = 1_000
@@ -44,6 +44,8 @@ UNFINISHED_JOBS: dict[Status, type[jobs.ShopJob]] = {
     Status.PAUSED: jobs.SendInvoices,
     Status.RUNNING: jobs.ArchiveAccounts,
 }
+# One in so many has a key.
+KEYED = 10
 # Shares by how many executions it took.
 EXECUTIONS = {1: 840, 2: 100, 3: 40, 5: 15, 9: 5}
 
@@ -120,6 +122,7 @@ class Past:
             job=kind.job,
             status=status,
             arguments=kind.arguments(number),
+            key=f"{kind.job.queue_name}:{number}" if number % KEYED == 0 else None,
             created_at=self._now - YOUNGEST - age,
             executions=self._executions(kind, status),
             seconds=(kind.items * kind.seconds or 0.2) * self._random.uniform(0.5, 1.5),
@@ -151,7 +154,7 @@ class Past:
 
 def forget() -> Iterator[int]:
     """Delete every continuation of the shop's jobs, and say after each batch how many are gone."""
-    paths = [f"{job.__module__}.{job.__qualname__}" for job in jobs.all_jobs()]
+    paths = [path_of(job) for job in jobs.all_jobs()]
     rows = Continuation.objects.filter(job_path__in=paths).order_by("pk")
     gone, last = 0, uuid.UUID(int=0)
     # From where the last batch ended, and not from the start, where the database still passes over what is gone.

@@ -1,0 +1,142 @@
+"""Stories of jobs that walk: through records of accounts, through what is to be deleted, through pages of an API.
+
+Each is played from its button to its end with real workers, which are stopped and killed meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from .demo import PATIENCE
+
+TIMEOUT = PATIENCE * 1000
+DEPLOY, CRASH, KILL_JOB = "Deploy · SIGTERM", "Crash · SIGKILL", "Kill its job · SIGKILL"
+
+
+def count(page: Any, name: str) -> int:
+    return int(page.locator(f"dt:text-is('{name}') + dd").inner_text())
+
+
+def await_more(page: Any, name: str, than: int) -> None:
+    """Until the count of that name is higher."""
+    page.wait_for_function(
+        "([name, than]) => [...document.querySelectorAll('.demo-tally div')].some("
+        "each => each.firstElementChild.textContent === name && Number(each.lastElementChild.textContent) > than)",
+        arg=[name, than],
+        timeout=TIMEOUT,
+    )
+
+
+def executions(page: Any) -> Any:
+    return page.locator("section:has(#executions) tbody tr")
+
+
+def stop(tour: Any, page: Any, how: str, name: str) -> None:
+    """Stop the worker in one way, and see another execution go on, by the count of that name."""
+    before = executions(page).count()
+    tour.kill(page, how)
+    expect(executions(page).nth(before)).to_be_visible(timeout=TIMEOUT)
+    await_more(page, name, count(page, name))
+
+
+def await_success(page: Any) -> None:
+    expect(page.locator(".demo-now")).to_contain_text("succeeded", timeout=TIMEOUT)
+
+
+def test_records_of_accounts_are_posted_once_although_workers_are_stopped_and_killed(tour: Any, picture: Any) -> None:
+    page = tour.open("/")
+    page.get_by_role("link", name="Post records").click()
+    tour.press(page, "Post the records of 40 accounts")
+    await_more(page, "Posted", 0)
+    for how in (DEPLOY, CRASH):
+        stop(tour, page, how, "Posted")
+    expect(page.locator("tr:has(th:text-is('post'))")).to_contain_text(re.compile(r"\(\d+, \(\d+, \d+\)\)"))
+    picture(page, "demo-accounts")
+    stop(tour, page, KILL_JOB, "Posted")
+    await_success(page)
+    assert count(page, "Posted") == count(page, "Records") > 1_000
+    assert [count(page, name) for name in ("Posted twice", "Not posted", "Wrong balances")] == [0, 0, 0]
+    assert executions(page).count() == 4
+    tour.look(page)
+
+
+def test_old_visits_are_deleted_and_recent_ones_kept_although_workers_are_stopped_and_killed(
+    tour: Any, picture: Any
+) -> None:
+    page = tour.open("/cleanup/")
+    tour.press(page, "Delete the old visits")
+    await_more(page, "Deleted", 0)
+    for how in (DEPLOY, CRASH, KILL_JOB):
+        stop(tour, page, how, "Deleted")
+    picture(page, "demo-cleanup")
+    await_success(page)
+    assert (count(page, "Old visits"), count(page, "Deleted")) == (1_200, 1_200)
+    assert [count(page, name) for name in ("Recent visits lost", "Farewells not said")] == [0, 0]
+    # At least once: a kill may come between a farewell and its deletion. A deploy never does.
+    assert count(page, "Farewells said again") <= 2
+    assert executions(page).count() == 4
+    tour.look(page)
+
+
+def test_a_catalogue_is_pulled_from_an_api_that_fails_although_workers_are_stopped_and_killed(
+    tour: Any, picture: Any
+) -> None:
+    page = tour.open("/catalogue/")
+    page.get_by_label("The API answers 503").select_option("at every 7th request")
+    tour.press(page, "Pull the catalogue")
+    await_more(page, "Answered with 503", 0)
+    expect(page.locator("section:has(#executions)")).to_contain_text("error", timeout=TIMEOUT)
+    for how in (DEPLOY, CRASH):
+        stop(tour, page, how, "Products")
+    picture(page, "demo-catalogue")
+    await_success(page)
+    assert (count(page, "Products"), count(page, "Stored twice")) == (48 * 20, 0)
+    requests, refused, again = (count(page, n) for n in ("Requests", "Answered with 503", "Pages asked for again"))
+    assert refused == requests // 7
+    assert requests == 48 + refused + again
+    # At least once: a page in hand when the worker was stopped or killed is asked for again.
+    assert again <= 2
+    tour.look(page)
+
+
+@pytest.mark.parametrize("path", ["/accounts/", "/cleanup/", "/catalogue/"])
+def test_the_first_page_of_a_story_is_for_everybody(tour: Any, path: str) -> None:
+    tour.look(tour.open(path))
+
+
+def test_a_story_is_told_without_scripts(tour: Any) -> None:
+    page = tour.open("/cleanup/", java_script_enabled=False)
+    tour.press(page, "Delete the old visits")
+    assert "No worker has started it yet." in page.content() or "Deleted" in page.content()
+    for _ in range(60):
+        page.wait_for_timeout(1_000)
+        page.get_by_role("link", name="Reload").click()
+        if "succeeded" in page.locator(".demo-now").inner_text():
+            break
+    assert count(page, "Deleted") == 1_200
+
+
+def test_the_admin_has_something_to_show_from_the_start(tour: Any, picture: Any) -> None:
+    page = tour.open("/admin/login/?next=/admin/continuations/continuation/")
+    page.get_by_label("Username").fill("demo")
+    page.get_by_label("Password").fill("demo")
+    tour.press(page, "Log in")
+    expect(page.locator("body")).to_contain_text("No worker listens on queue “nightly”, and jobs wait there.")
+    expect(page.locator("body")).to_contain_text("1 job is stalled")
+    # Workers have been there for a while: recovery has neither run nor ended what only looks as if it ran.
+    page.wait_for_timeout(3_000)
+    page.reload()
+    for job, state in {
+        "NightlyReport": "enqueued",
+        "ApproveBudget": "waiting",
+        "SyncCatalogue": "paused",
+        "RemindCustomer": "discarded",
+        "CloseMonth": "waiting",
+    }.items():
+        expect(page.locator("#result_list tr", has_text=job)).to_contain_text(state)
+    expect(page.locator("#result_list tr", has_text="43")).to_contain_text("paused")
+    picture(page, "demo-history")
