@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -72,17 +74,26 @@ class Sweep(models.Model):
         visit.delete()
 
     def tally(self) -> Tally:
-        """What has become of its visits, counted now."""
-        left = self.old_visits()
-        waiting, said = left.count(), self.farewells.aggregate(all=Count("pk"), visits=Count("visit", distinct=True))
-        of_deleted = self.farewells.exclude(visit__in=left.values("number")).values("visit").distinct().count()
+        """What has become of its visits. Counted by one statement: the job goes on between two."""
+        visits = Visit.objects.filter(sweep=OuterRef("pk"))
+        farewells = Farewell.objects.filter(sweep=OuterRef("pk"))
+        old = visits.filter(day__lt=OuterRef("before"))
+        of_deleted = ~Exists(Visit.objects.filter(sweep=OuterRef("sweep"), number=OuterRef("visit")))
+        found = Sweep.objects.values(
+            left=_count(old),
+            there=_count(visits),
+            said=_count(farewells),
+            greeted=_count(farewells, "visit"),
+            gone=_count(farewells.filter(of_deleted), "visit"),
+        ).get(pk=self.pk)
+        deleted = self.old - found["left"]
         return Tally(
             old=self.old,
-            deleted=self.old - waiting,
-            lost=self.recent - (self.visits.count() - waiting),
-            farewells=said["all"],
-            repeated=said["all"] - said["visits"],
-            unsaid=self.old - waiting - of_deleted,
+            deleted=deleted,
+            lost=self.recent - (found["there"] - found["left"]),
+            farewells=found["said"],
+            repeated=found["said"] - found["greeted"],
+            unsaid=deleted - found["gone"],
         )
 
 
@@ -130,3 +141,9 @@ class Tally:
     repeated: int
     # Deleted without a farewell.
     unsaid: int
+
+
+def _count(rows: models.QuerySet[Any], of: str = "pk") -> Coalesce:
+    """How many different values of `of` these rows of a sweep have, within a larger query."""
+    counted = rows.order_by().values("sweep").annotate(found=Count(of, distinct=True)).values("found")
+    return Coalesce(Subquery(counted), 0)

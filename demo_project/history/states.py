@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.test.utils import override_settings
 
-from continuations.models import Execution
+from continuations.models import Continuation, Execution
 from continuations.testing import crash_during, interrupt_during, run_until_finished
 
 from .jobs import (
@@ -34,8 +34,6 @@ from .moments import move
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from continuations.models import Continuation
 
 TOKEN = "sk-4f7c-9a2e-hunter22"
 HOUR = dt.timedelta(hours=1)
@@ -61,6 +59,8 @@ def cancelled() -> Continuation:
     """By a person who had started it with the wrong file."""
     row = interrupted_at(ImportOrders.enqueue("orders-2025-11.csv", token=TOKEN), "load", 2_100)
     row.cancel(by="ben", reason="the file of last year")
+    # RQ has never heard of it, so there is no end to be told of.
+    Continuation.objects.filter(pk=row.pk).update(anchor_open=False, check_after=None)
     return moved(row, ago=5 * HOUR, lasted=2 * MINUTE)
 
 
