@@ -93,7 +93,8 @@ class Past:
         self._count = count
         self._random = Random(seed)
         self._now = timezone.now()
-        self._unfinished = _mixed(UNFINISHED)[: count // UNFINISHED_SHARE]
+        # Statuses of the newest ones.
+        self.unfinished = _mixed(UNFINISHED)[: count // UNFINISHED_SHARE]
         self._causes = {job: cause_of(job) for job in CAUSES}
 
     def write(self) -> Iterator[int]:
@@ -108,12 +109,12 @@ class Past:
             yield end
 
     def _course(self, number: int) -> Course:
-        ended = self._count - len(self._unfinished)
+        ended = self._count - len(self.unfinished)
         if number < ended:
             kind = self._random.choices(KINDS, [each.weight for each in KINDS])[0]
             status = self._choose(ENDED)
         else:
-            status = self._unfinished[number - ended]
+            status = self.unfinished[number - ended]
             kind = BY_JOB[UNFINISHED_JOBS[status]]
         went_wrong = status in (Status.FAILED, Status.DISCARDED)
         # A shop that grows: there are more and more of them.

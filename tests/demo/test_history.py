@@ -65,8 +65,7 @@ def test_a_past_has_as_many_continuations_as_were_asked_for_in_every_status_that
 
 
 def test_what_has_not_ended_does_not_grow_with_the_history():
-    past = Past(1_000_000)
-    assert len(past._unfinished) == sum(UNFINISHED.values())
+    assert len(Past(1_000_000).unfinished) == sum(UNFINISHED.values())
 
 
 def test_the_same_seed_gives_the_same_past():
