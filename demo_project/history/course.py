@@ -36,6 +36,7 @@ class Course:
     job: type[ShopJob]
     status: Status
     arguments: tuple[list[Any], dict[str, Any]]
+    # Of one that has ended: nobody holds it any more.
     key: str | None
     created_at: dt.datetime
     executions: int
@@ -69,7 +70,6 @@ class Course:
             arguments_json=codec.encode(list(self.arguments)) or "",
             status=self.status,
             key=self.key,
-            active_key=None if self.status in FINISHED else self.key,
             created_at=self.created_at,
             enqueued_at=self.created_at,
             executions=self.executions,

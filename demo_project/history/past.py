@@ -44,7 +44,7 @@ UNFINISHED_JOBS: dict[Status, type[jobs.ShopJob]] = {
     Status.PAUSED: jobs.SendInvoices,
     Status.RUNNING: jobs.ArchiveAccounts,
 }
-# One in so many has a key.
+# One in so many of those that have ended has a key. It is free again, so that a second past meets no conflict.
 KEYED = 10
 # Shares by how many executions it took.
 EXECUTIONS = {1: 840, 2: 100, 3: 40, 5: 15, 9: 5}
@@ -111,8 +111,10 @@ class Past:
     def _course(self, number: int) -> Course:
         ended = self._count - len(self.unfinished)
         if number < ended:
-            kind = self._random.choices(KINDS, [each.weight for each in KINDS])[0]
             status = self._choose(ENDED)
+            kind = self._random.choices(KINDS, [each.weight for each in KINDS])[0]
+            if status == Status.DISCARDED:
+                kind = BY_JOB[jobs.RemindCustomer]
         else:
             status = self.unfinished[number - ended]
             kind = BY_JOB[UNFINISHED_JOBS[status]]
@@ -123,7 +125,7 @@ class Past:
             job=kind.job,
             status=status,
             arguments=kind.arguments(number),
-            key=f"{kind.job.queue_name}:{number}" if number % KEYED == 0 else None,
+            key=f"{kind.job.queue_name}:{number}" if number < ended and number % KEYED == 0 else None,
             created_at=self._now - YOUNGEST - age,
             executions=self._executions(kind, status),
             seconds=(kind.items * kind.seconds or 0.2) * self._random.uniform(0.5, 1.5),

@@ -89,7 +89,7 @@ def test_a_catalogue_is_pulled_from_an_api_that_fails_although_workers_are_stopp
     page.get_by_label("The API answers 503").select_option("at every 7th request")
     tour.press(page, "Pull the catalogue")
     await_more(page, "Answered with 503", 0)
-    expect(page.locator("section:has(#executions)")).to_contain_text("error", timeout=TIMEOUT)
+    expect(page.locator("section:has(#executions)")).to_contain_text(re.compile("error", re.IGNORECASE))
     for how in (DEPLOY, CRASH):
         stop(tour, page, how, "Products")
     picture(page, "demo-catalogue")
@@ -111,7 +111,7 @@ def test_the_first_page_of_a_story_is_for_everybody(tour: Any, path: str) -> Non
 def test_a_story_is_told_without_scripts(tour: Any) -> None:
     page = tour.open("/cleanup/", java_script_enabled=False)
     tour.press(page, "Delete the old visits")
-    assert "No worker has started it yet." in page.content() or "Deleted" in page.content()
+    assert count(page, "Old visits") == 1_200
     for _ in range(60):
         page.wait_for_timeout(1_000)
         page.get_by_role("link", name="Reload").click()

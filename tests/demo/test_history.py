@@ -267,6 +267,13 @@ def test_the_command_makes_and_deletes_what_it_made_and_nothing_else():
 
 
 @pytest.mark.usefixtures("debug")
+def test_the_command_can_be_run_again_for_more():
+    seed("200")
+    seed("200")
+    assert Continuation.objects.count() == 400
+
+
+@pytest.mark.usefixtures("debug")
 def test_somebody_who_watches_sees_how_far_it_is():
     class Terminal(io.StringIO):
         def isatty(self):
