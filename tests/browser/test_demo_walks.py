@@ -138,5 +138,5 @@ def test_the_admin_has_something_to_show_from_the_start(tour: Any, picture: Any)
         "CloseMonth": "waiting",
     }.items():
         expect(page.locator("#result_list tr", has_text=job)).to_contain_text(state)
-    expect(page.locator("#result_list tr", has_text="43")).to_contain_text("paused")
+    expect(page.locator("#result_list tr", has_text="430 of 1,000 (43 %)")).to_contain_text("paused")
     picture(page, "demo-history")
