@@ -1,6 +1,7 @@
-# make demo   the main job in a browser, with a worker to kill
+# make demo   the stories in a browser, with workers to kill
 # make test   all tests on SQLite and an embedded Valkey
 # make browser  the admin and the demo in Chromium, which must be installed; PICTURES=1 writes docs/pictures
+# make recording  the demo's import as an animated picture, for the README
 # make chaos  real workers under a rain of faults, and a count of what was lost and repeated
 # make bench  ours measured beside plain RQ, absurd, dbos and bare loops, in a quarter of an hour
 # make million  the admin's list at a million rows, with DATABASE_URL of a PostgreSQL
@@ -18,7 +19,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test browser chaos bench million lint docs clean
+.PHONY: demo test browser recording chaos bench million lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python manage.py demo $(ARGS)
@@ -28,6 +29,9 @@ test: $(VENV)/.test
 
 browser: $(VENV)/.browser
 	$(BIN)/python -m pytest tests/browser -m browser $(ARGS)
+
+recording: $(VENV)/.browser
+	$(BIN)/python -m tests.browser.recording
 
 chaos: $(VENV)/.chaos
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -63,6 +63,7 @@ class Roster:
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Replace what was there. The caller is the parent of all these processes."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         facts = {"supervisor": asdict(Identity.of(os.getpid())), "workers": [asdict(entry) for entry in entries]}
         # mkstemp's files have mode 0600.
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=NAME)

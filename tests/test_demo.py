@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -90,13 +91,16 @@ def test_the_demo_starts_a_worker_that_ended_again(tmp_path):
     demo = run_demo(tmp_path)
     try:
         lines = iter(demo.stdout)
-        first = next(found[1] for line in lines if (found := re.search(r"started with PID (\d+)", line)))
+        started = re.compile(r"Worker worker-1-\w+: started with PID (\d+)")
+        first = next(found[1] for line in lines if (found := started.search(line)))
+        assert stat.S_IMODE((tmp_path / "workers.json").stat().st_mode) == 0o600
         os.kill(int(first), signal.SIGTERM)
-        second = next(found[1] for line in lines if (found := re.search(r"started with PID (\d+)", line)))
+        second = next(found[1] for line in lines if (found := started.search(line)))
         assert second != first
     finally:
         demo.send_signal(signal.SIGTERM)
         demo.communicate(timeout=60)
+    assert not (tmp_path / "workers.json").exists()
 
 
 def test_the_demo_refuses_a_server_with_debug_off(settings):

@@ -10,13 +10,16 @@ from continuations import ContinuableJob, Step
 from continuations.sources import batches
 
 from .models import AirportImport
+from .pace import Paced
 
 
 class ProcessImport(ContinuableJob):
     """Imports the airports of one file."""
 
     queue_name = "imports"
-    # Rows that commit together with the cursor. More would be faster, and would move in larger jumps.
+    # What is wrong with a row stays wrong until a person mends it.
+    resume_errors_after_advancing = False
+    # Rows that commit together with the cursor.
     batch_size: ClassVar[int] = 50
 
     def perform(self, import_pk: int) -> None:
@@ -27,19 +30,21 @@ class ProcessImport(ContinuableJob):
         self.step("finalise", self.airport_import.finalise, atomic=True)
 
     def validate(self, step: Step) -> dict[str, Any]:
-        # It has no cursor: interrupted, it reads the file again from the start, which takes a second.
+        # No cursor: interrupted, it reads the file again, which takes a second.
         return self.airport_import.survey(after_each_row=step.checkpoint)
 
     def load(self, step: Step) -> None:
         step.progress(total=self.found["rows"])
-        for rows in step.iterate(batches(self.airport_import.rows(), self.batch_size)):
+        rows = batches(self.airport_import.rows(), self.batch_size)
+        for batch in step.iterate(Paced(rows, self.airport_import.rest)):
             with step.atomic():
-                self.airport_import.load(rows, duplicates=self.found["duplicates"])
+                self.airport_import.load(batch, duplicates=self.found["duplicates"])
 
     def derive(self, step: Step) -> None:
-        for airports in step.iterate(batches(self.airport_import.airports.all(), self.batch_size)):
+        airports = batches(self.airport_import.airports.all(), self.batch_size)
+        for batch in step.iterate(Paced(airports, self.airport_import.rest)):
             with step.atomic():
-                for airport in airports:
+                for airport in batch:
                     airport.derive()
 
 

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from continuations.models import Continuation
 
 from .geography import geohash, kilometres_from_greenwich
-from .rows import COLUMNS, HEAD, FileRefusedError, NumberedRows, Row, check_header
+from .rows import COLUMNS, HEAD, FileRefusedError, NumberedRows, Row, RowRefusedError, check_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -39,6 +39,21 @@ class AirportImport(models.Model):
     airport_count = models.PositiveIntegerField(_("airports"), null=True, editable=False)
     bad_row_count = models.PositiveIntegerField(_("bad rows"), null=True, editable=False)
     finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
+    # Seconds before each batch, for people who want to watch.
+    rest = models.FloatField(_("rest"), default=0, editable=False)
+    is_strict = models.BooleanField(_("stops at a bad row"), default=False, editable=False)
+    # The row that the demo broke, as it was: what mends it.
+    mend = models.TextField(_("row as it was"), blank=True, default="", editable=False)
+    # A plain RQ job does this one, next to the continuation that does that one.
+    beside = models.OneToOneField(
+        "self",
+        models.CASCADE,
+        null=True,
+        editable=False,
+        related_name="plain",
+        verbose_name=_("beside"),
+    )
+    starts = models.PositiveIntegerField(_("starts"), default=0, editable=False)
 
     class Meta:
         verbose_name = _("import")
@@ -57,6 +72,15 @@ class AirportImport(models.Model):
         """Remember the continuation that does this import."""
         self.continuation_id = continuation.pk
         self.save(update_fields=["continuation_id"])
+
+    @property
+    def rq_job_id(self) -> str:
+        """Id of the plain RQ job that does this import, if one does."""
+        return f"plain-import-{self.pk}"
+
+    def note_start(self) -> None:
+        """Count that a plain job begins."""
+        AirportImport.objects.filter(pk=self.pk).update(starts=F("starts") + 1)
 
     def rows(self) -> NumberedRows:
         return NumberedRows(self.file.path)
@@ -88,7 +112,10 @@ class AirportImport(models.Model):
         return {"rows": count, "duplicates": duplicates}
 
     def load(self, rows: Iterable[Row], *, duplicates: Collection[str]) -> None:
-        """Store the airports of these rows; record those that are none, and go on."""
+        """Store the airports of these rows; record those that are none, and go on.
+
+        A strict import stores nothing of them instead, and raises `RowRefusedError`.
+        """
         airports: list[Airport] = []
         bad_rows: list[BadRow] = []
         for row in rows:
@@ -97,7 +124,10 @@ class AirportImport(models.Model):
                 if airport.icao in duplicates:
                     self._check_first(airport, among=airports)
             except ValidationError as error:
-                bad_rows.append(BadRow.from_row(self, row, error))
+                bad_row = BadRow.from_row(self, row, error)
+                if self.is_strict:
+                    raise RowRefusedError(f"Line {row.line} is no airport: {bad_row.reason}") from error
+                bad_rows.append(bad_row)
             else:
                 airports.append(airport)
         Airport.objects.bulk_create(airports)

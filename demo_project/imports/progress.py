@@ -12,12 +12,19 @@ from continuations.words import number
 
 from ..stories.live import etag
 from ..stories.progress import Progress, cursor_text
+from .atlas import regions, sample
+from .forms import MendForm
+from .mending import Mending
+from .models import AirportImport
+from .plain_progress import PlainProgress
 from .tally import Tally
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from .models import AirportImport, BadRow
+    from continuations.records import StepRecord
+
+    from .models import BadRow
 
 STEPS = ("validate", "load", "derive", "finalise")
 # A file may have thousands.
@@ -42,13 +49,58 @@ class ImportProgress(Progress):
 
     @cached_property
     def tally(self) -> Tally | None:
+        """The rows, counted in the database; None if nobody knows how far it is."""
         # The continuation was read after the import, which may have become complete in between.
-        complete = self.status == Continuation.Status.SUCCEEDED or self.airport_import.finished_at
-        return Tally.of(self.airport_import) if complete else None
+        if self.status == Continuation.Status.SUCCEEDED or self.airport_import.finished_at:
+            return Tally.of(self.airport_import)
+        if self.continuation is None:
+            return None
+        load, derive = self._record("load"), self._record("derive")
+        return Tally.so_far(
+            self.airport_import,
+            in_file=load.total or 0 if load else 0,
+            loaded=load.processed if load else 0,
+            derived=derive.processed if derive else 0,
+        )
+
+    @cached_property
+    def plain(self) -> PlainProgress | None:
+        """The plain RQ job beside it."""
+        plain = AirportImport.objects.filter(beside=self.airport_import).first()
+        return PlainProgress(plain) if plain else None
+
+    @cached_property
+    def regions(self) -> list[tuple[str, int]]:
+        """What the map shows, in numbers."""
+        return regions(self.airport_import)
+
+    @cached_property
+    def sample(self) -> str:
+        """What the map shows, for those without scripts."""
+        return sample(self.airport_import)
+
+    @cached_property
+    def mending(self) -> Mending:
+        """The row at which it stopped, if it did."""
+        return Mending(self.airport_import)
+
+    @cached_property
+    def mend_form(self) -> MendForm:
+        return MendForm(mending=self.mending)
+
+    @property
+    def is_over(self) -> bool:
+        """Neither of the two changes any more."""
+        return self.is_finished and (self.plain is None or self.plain.is_over)
 
     @property
     def etag(self) -> str:
-        return etag(*self.facts, self.bad_row_count, self.airport_import.finished_at)
+        facts = [self.bad_row_count, self.airport_import.finished_at, self.airport_import.mend]
+        return etag(*self.facts, *facts, self.plain.facts if self.plain else None)
+
+    def _record(self, name: str) -> StepRecord | None:
+        line = self.step(name)
+        return line.record if line else None
 
 
 def place_in_file(cursor: Any) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import django_rq
-from rq import Retry, Worker
+from rq import Worker
 from rq.command import send_kill_horse_command
 
 from continuations.models import Continuation
@@ -18,7 +18,7 @@ from continuations.models import Continuation
 from ..supervisor import ProcessError, manage
 from .jobs import ProcessImport, start
 from .models import AirportImport
-from .plain import plain_import
+from .plain import enqueue_plain
 from .tally import Tally, rows_in_file, work_done
 from .world import world_airports
 
@@ -85,7 +85,7 @@ class Rehearsal:
         begun = time.monotonic()
         airport_import = world_airports()
         airport_import.save()
-        job = self._queue.enqueue(plain_import, airport_import.pk, retry=Retry(max=self._kills + 1))
+        job = enqueue_plain(airport_import, retries=self._kills + 1)
         rows = rows_in_file(airport_import)
         for part in range(1, self._kills + 1):
             self._await_work(airport_import, work_done(airport_import) + rows * part // (self._kills + 1))
@@ -93,9 +93,10 @@ class Rehearsal:
             send_kill_horse_command(self._queue.connection, self._worker_name)
             self._await("RQ to start it over", lambda: self._retries_left(job) != retries_left)  # noqa: B023
         self._await("the plain import to end", lambda: self._has_ended(airport_import))
+        airport_import.refresh_from_db()
         return Rehearsed(
             tally=Tally.of(airport_import),
-            starts=self._kills + 1,
+            starts=airport_import.starts,
             seconds=time.monotonic() - begun,
             executions=[],
         )

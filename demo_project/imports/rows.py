@@ -23,6 +23,10 @@ class FileRefusedError(Exception):
     """This is no airports file, and nothing of it is imported. The message says what was expected."""
 
 
+class RowRefusedError(Exception):
+    """A row is no airport, and the import is to stop there. The message names its line and says what is wrong."""
+
+
 def check_header(head: bytes) -> None:
     """Raise `FileRefusedError` unless a file that begins with these bytes has the header of an airports file."""
     try:

@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 from demo_project.stories.registry import Story, register
 
 from .jobs import ProcessImport
+from .plain import plain_import
 
 STORY = register(
     Story(
@@ -14,6 +15,6 @@ STORY = register(
         button=_("Import the world"),
         url_name="imports:home",
         jobs=(ProcessImport,),
-        shows=(ProcessImport,),
+        shows=(ProcessImport, plain_import),
     )
 )

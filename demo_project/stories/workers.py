@@ -8,17 +8,26 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import django_rq
 import psutil
 from django.conf import settings
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
+from rq.exceptions import NoSuchJobError
+from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
+from rq.job import Job
+from rq.utils import as_text
 from rq.worker import BaseWorker
 
+from continuations.delivery import RUNNER
+from continuations.models import Continuation
+
+from ..queues import quick_redis
 from ..roster import Roster
 from .live import etag
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from ..roster import Entry
 
 
@@ -41,8 +50,7 @@ class Worker:
     process: psutil.Process | None
     # The process that runs a job for it.
     horse: psutil.Process | None
-    # It was told to end, and finishes what it does.
-    stopping: bool
+    note: Note
 
     @property
     def name(self) -> str:
@@ -61,7 +69,7 @@ class Worker:
         """A code: restarting, stopping, busy or idle."""
         if self.process is None:
             return "restarting"
-        if self.stopping:
+        if self.note.stopping:
             return "stopping"
         return "busy" if self.horse else "idle"
 
@@ -70,14 +78,14 @@ class Worker:
         return {
             "restarting": _("restarting"),
             "stopping": _("alive, was told to stop"),
-            "busy": _("alive, runs a job"),
+            "busy": _("alive, runs %(job)s") % {"job": self.note.job_name or _("a job")},
             "idle": _("alive, waits for a job"),
         }[self.state]
 
     @property
     def facts(self) -> tuple[object, ...]:
         """What is shown of it."""
-        return (self.name, self.pid, self.horse.pid if self.horse else None, self.state, self.entry.starts)
+        return (self.name, self.pid, self.horse.pid if self.horse else None, self.state_text)
 
     def kill(self, kill: Kill) -> bool:
         """Do it to this worker. Whether there was anything to send a signal to."""
@@ -102,8 +110,8 @@ def workers() -> list[Worker]:
     if not settings.DEBUG:
         return []
     found = Roster(settings.DEMO_DIR).read()
-    stopping = _told_to_stop([entry for entry, process in found if process])
-    return [Worker(entry, process, _horse(process), entry.rq_name in stopping) for entry, process in found]
+    notes = _notes([entry.rq_name for entry, process in found if process])
+    return [Worker(entry, process, _horse(process), notes.get(entry.rq_name, Note())) for entry, process in found]
 
 
 def etag_of(found: list[Worker]) -> str:
@@ -131,14 +139,40 @@ def _kill_all(worker: psutil.Process) -> None:
             continue
 
 
-def _told_to_stop(entries: list[Entry]) -> set[str]:
-    """Names of workers that RQ has noted a shutdown for."""
+@dataclass(frozen=True)
+class Note:
+    """What RQ has noted of a worker."""
+
+    # It was told to end, and finishes what it does.
+    stopping: bool = False
+    # The job class or function that it runs.
+    job_name: str = ""
+
+
+def _notes(rq_names: list[str]) -> dict[str, Note]:
+    """Notes by the worker's name in RQ. None at all while Redis does not answer."""
     try:
-        connection = django_rq.get_connection()
-        asked = [
-            connection.hget(f"{BaseWorker.redis_worker_namespace_prefix}{entry.rq_name}", "shutdown_requested_date")
-            for entry in entries
-        ]
+        with quick_redis() as connection:
+            return {name: _note(name, connection) for name in rq_names}
     except (RedisError, OSError):
-        return set()
-    return {entry.rq_name for entry, date in zip(entries, asked, strict=True) if date}
+        return {}
+
+
+def _note(rq_name: str, connection: Redis) -> Note:
+    key = f"{BaseWorker.redis_worker_namespace_prefix}{rq_name}"
+    asked = connection.hget(key, "shutdown_requested_date")
+    # Job and execution, with a colon between them.
+    running = connection.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(rq_name))
+    names = [_job_name(as_text(member).rpartition(":")[0], connection) for member in running]
+    return Note(bool(asked), ", ".join(filter(None, names)))
+
+
+def _job_name(job_id: str, connection: Redis) -> str:
+    try:
+        job = Job.fetch(job_id, connection=connection)
+    except NoSuchJobError:
+        return ""
+    if job.func_name != RUNNER:
+        return str(job.func_name).rpartition(".")[2]
+    row = Continuation.objects.filter(pk=job.args[0]).only("job_path").first()
+    return row.job_name if row else ""

@@ -71,17 +71,17 @@ class Tour:
         """Press the only button of that name."""
         page.get_by_role("button", name=name, exact=True).click()
 
-    def kill(self, page: Any, how: str, *, worker: int | None = None) -> int:
-        """Press `how` ("Deploy · SIGTERM" or the like) of a worker, or of the one that runs a job. Its number."""
-        number = worker or self.busy(page)
+    def kill(self, page: Any, how: str, *, job: str = "", worker: int | None = None) -> int:
+        """Press `how` ("Deploy · SIGTERM" or the like) of a worker, or of the one that runs `job`. Its number."""
+        number = worker or self.busy(page, job)
         page.get_by_role("button", name=f"Worker {number}: {how}", exact=True).click()
         return number
 
-    def busy(self, page: Any) -> int:
-        """Number of a worker that runs a job, once there is one."""
+    def busy(self, page: Any, job: str = "") -> int:
+        """Number of a worker that runs a job, or that of this name, once there is one."""
         from playwright.sync_api import expect
 
-        found = page.locator(".demo-worker-busy").first
+        found = page.locator(".demo-worker-busy", has_text=job or None).first
         expect(found).to_be_visible(timeout=PATIENCE * 1000)
         return int(found.get_attribute("id").split("-")[1])
 

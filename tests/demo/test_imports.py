@@ -8,12 +8,15 @@ import pytest
 
 from continuations.models import Continuation
 from continuations.testing import assert_resumable, interrupt_during, run_enqueued
+from demo_project.imports.atlas import points, regions, sample
 from demo_project.imports.geography import geohash, kilometres_from_greenwich
 from demo_project.imports.jobs import ProcessImport
-from demo_project.imports.models import Airport
-from demo_project.imports.plain import plain_import
-from demo_project.imports.rows import FileRefusedError, NumberedRows
+from demo_project.imports.mending import Mending
+from demo_project.imports.models import Airport, AirportImport
+from demo_project.imports.plain import plain_import, start_beside
+from demo_project.imports.rows import FileRefusedError, NumberedRows, RowRefusedError
 from demo_project.imports.tally import Tally
+from demo_project.imports.world import world_airports
 
 from .airports import AFTER_ONE_BATCH, BATCH, HEATHROW, airport, file_of, finish, import_of
 
@@ -187,3 +190,82 @@ def test_the_tally_counts_what_is_lost():
     airport_import.airports.filter(line=2).delete()
     airport_import.airports.filter(line=3).update(derivations=0)
     assert Tally.of(airport_import) == Tally(in_file=3, imported=2, bad=0, repeated=0, lost=2)
+
+
+# Stopping at a bad row
+
+
+def strict_import(*lines):
+    airport_import = import_of(*lines)
+    AirportImport.objects.filter(pk=airport_import.pk).update(is_strict=True)
+    airport_import.refresh_from_db()
+    return airport_import
+
+
+def test_a_strict_import_stops_at_a_bad_row_and_goes_on_there_once_it_is_mended():
+    airport_import = strict_import(*map(airport, range(BATCH)), airport(BATCH), "no airport", airport(BATCH + 2))
+    with pytest.raises(RowRefusedError, match=rf"Line {BATCH + 3} is no airport: The row has 1 columns"):
+        finish(airport_import)
+    assert airport_import.airports.count() == BATCH
+    assert not airport_import.bad_rows.exists()
+
+    mending = Mending(airport_import)
+    assert (mending.row.line, mending.proposal) == (BATCH + 3, "no airport")
+    mending.apply(airport(BATCH + 1))
+    airport_import.continuation.retry()
+    assert finish(airport_import).status == Continuation.Status.SUCCEEDED
+    assert Tally.of(airport_import) == Tally(in_file=BATCH + 3, imported=BATCH + 3, bad=0, repeated=0, lost=0)
+    assert airport_import.continuation.execution_records.last().cursor_before == AFTER_ONE_BATCH
+
+
+def test_the_world_is_broken_in_one_row_the_first_of_a_batch():
+    airport_import = world_airports(poisoned=True)
+    airport_import.save()
+    rows = [row for row, _ in airport_import.rows().after(None)]
+    [broken] = [row for row in rows if row.values["lat"] == "north"]
+    assert rows.index(broken) % BATCH == 0
+    assert broken.values["icao"] in airport_import.mend
+    assert len(rows) > 28_000
+
+
+# Beside it
+
+
+def test_the_plain_import_counts_its_starts_and_shares_file_and_pace():
+    airport_import = import_of(HEATHROW)
+    plain = start_beside(airport_import)
+    assert (plain.file.path, plain.rest) == (airport_import.file.path, airport_import.rest)
+    for _ in range(2):
+        plain_import(plain.pk)
+    plain.refresh_from_db()
+    assert plain.starts == 2
+    assert Tally.so_far(plain, in_file=0, loaded=0, derived=0).repeated == 2
+
+
+def test_rows_that_the_cursor_has_passed_and_nobody_stored_are_lost():
+    airport_import = import_of(*map(airport, range(3)))
+    plain_import(airport_import.pk)
+    assert Tally.so_far(airport_import, in_file=3, loaded=2, derived=0).exact
+    airport_import.airports.filter(line=2).delete()
+    assert Tally.so_far(airport_import, in_file=3, loaded=3, derived=3).lost == 2
+
+
+# The map
+
+
+def test_each_dot_is_sent_once_and_so_many_at_a_time(monkeypatch):
+    monkeypatch.setattr("demo_project.imports.atlas.LIMIT", 2)
+    airport_import = import_of(*map(airport, range(3)))
+    finish(airport_import)
+    first = points(airport_import, after=0)
+    assert (first["points"], first["more"]) == ([(0, 0), (179, 1)], True)
+    second = points(airport_import, after=first["last"])
+    assert (second["points"], second["more"]) == ([(178, 2)], False)
+    assert points(airport_import, after=second["last"]) == {"points": [], "last": second["last"], "more": False}
+
+
+def test_the_map_is_told_in_words_and_drawn_without_scripts():
+    airport_import = import_of(HEATHROW, airport(1))
+    finish(airport_import)
+    assert dict(regions(airport_import)) == {"Europe": 1, "elsewhere": 1}
+    assert sample(airport_import) == "M179.5 38.5h0M359.0 89.0h0"

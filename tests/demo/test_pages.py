@@ -14,7 +14,7 @@ from continuations.testing import interrupt_during, run_enqueued
 from demo_project.imports.forms import SIZE_LIMIT
 from demo_project.imports.jobs import ProcessImport
 from demo_project.imports.models import AirportImport
-from demo_project.imports.rows import FileRefusedError
+from demo_project.imports.rows import FileRefusedError, RowRefusedError
 
 from .airports import AFTER_ONE_BATCH, BATCH, HEATHROW, airport, file_of, finish, import_of
 
@@ -139,11 +139,11 @@ def test_the_live_part_is_sent_only_when_it_has_changed(client):
     assert "succeeded" in second.content.decode()
 
 
-def test_an_unchanged_live_part_costs_five_queries(client, django_assert_num_queries):
+def test_an_unchanged_live_part_costs_six_queries(client, django_assert_num_queries):
     airport_import = import_of(HEATHROW)
     url = reverse("imports:live", args=[airport_import.pk])
     etag = client.get(url)["ETag"]
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         client.get(url, headers={"if-none-match": etag})
 
 
@@ -160,6 +160,7 @@ def test_pages_have_no_inline_script_or_style_and_forbid_them(client, settings):
     airport_import = import_of(HEATHROW, "no airport")
     finish(airport_import)
     responses = [
+        client.get(reverse("stories:home")),
         client.get(reverse("imports:home")),
         client.post(reverse("imports:home")),
         client.get(reverse("imports:detail", args=[airport_import.pk])),
@@ -169,3 +170,68 @@ def test_pages_have_no_inline_script_or_style_and_forbid_them(client, settings):
         html = response.content.decode()
         assert not re.search(r"<style|\bstyle=|<script(?![^>]*\bsrc=)|\son\w+=", html)
         assert response["Content-Security-Policy"] == "default-src 'self'; base-uri 'self' example.org"
+
+
+# The row at which it stopped
+
+
+def stopped_import(client):
+    client.post(
+        reverse("imports:home"),
+        {"file": SimpleUploadedFile("a.csv", file_of(airport(1), "no airport"), "text/csv"), "is_strict": "on"},
+    )
+    airport_import = AirportImport.objects.get()
+    with pytest.raises(RowRefusedError):
+        finish(airport_import)
+    return airport_import
+
+
+def test_the_page_of_an_import_that_stopped_at_a_row_has_a_form_to_fix_it(client):
+    airport_import = stopped_import(client)
+    html = page(client, airport_import)
+    assert "Line 3 is no airport" in html
+    assert 'value="no airport"' in html
+    response = client.post(reverse("imports:mend", args=[airport_import.pk]), {"text": airport(2)}, follow=True)
+    assert "Line 3 is fixed." in response.content.decode()
+    assert "Fix the row" not in response.content.decode()
+    assert Path(airport_import.file.path).read_bytes() == file_of(airport(1), airport(2))
+
+
+@pytest.mark.parametrize("text", ["", "no airport either", airport(2) + "\n" + airport(3), f"{airport(2)},more"])
+def test_a_row_that_is_still_no_airport_is_not_written(client, text):
+    airport_import = stopped_import(client)
+    response = client.post(reverse("imports:mend", args=[airport_import.pk]), {"text": text})
+    assert 'class="errorlist"' in response.content.decode()
+    assert b"no airport\n" in Path(airport_import.file.path).read_bytes()
+
+
+def test_where_nothing_stopped_there_is_no_row_to_fix(client):
+    airport_import = import_of(HEATHROW)
+    response = client.post(reverse("imports:mend", args=[airport_import.pk]), {"text": airport(2)}, follow=True)
+    assert "There is no row to fix." in response.content.decode()
+    assert Path(airport_import.file.path).read_bytes() == file_of(HEATHROW)
+
+
+# The plain job beside it
+
+
+def test_the_plain_job_has_no_page_and_no_line_of_its_own(client):
+    client.post(reverse("imports:home"), {"world": "1", "beside": "on", "rest": "0.02"})
+    plain = AirportImport.objects.get(beside__isnull=False)
+    assert (plain.rest, plain.beside.rest) == (0.02, 0.02)
+    assert client.get(reverse("imports:detail", args=[plain.pk])).status_code == 404
+    assert client.get(reverse("imports:home")).content.decode().count("airportsdata") == 1
+    assert "A plain RQ job, same file" in page(client, plain.beside)
+
+
+def test_a_pace_that_is_not_offered_starts_nothing(client):
+    assert client.post(reverse("imports:home"), {"world": "1", "rest": "3600"}).status_code == 200
+    assert not AirportImport.objects.exists()
+
+
+def test_the_dots_after_no_key_are_all_of_them(client):
+    airport_import = import_of(HEATHROW)
+    finish(airport_import)
+    url = reverse("imports:dots", args=[airport_import.pk])
+    for after in ("", "?after=0", "?after=nonsense"):
+        assert client.get(f"{url}{after}").json()["points"] == [[-0.46, 51.47]]
