@@ -63,9 +63,12 @@ class Ledger(models.Model):
 
     def tally(self) -> Tally:
         """What has become of its records, counted now."""
+        posted = self.records().filter(postings__gt=0).order_by("-pk")
         counts = self.records().aggregate(
             records=Count("pk"),
             posted=Count("pk", filter=Q(postings__gt=0)),
+            # The walk comes by them in the order of their keys.
+            lost=Count("pk", filter=Q(postings=0, pk__lt=Subquery(posted.values("pk")[:1]))),
             postings=Sum("postings", default=0),
         )
         owed = Record.objects.filter(account=OuterRef("pk")).order_by().values("account")
@@ -75,6 +78,7 @@ class Ledger(models.Model):
             records=counts["records"],
             posted=counts["posted"],
             repeated=counts["postings"] - counts["posted"],
+            lost=counts["lost"],
             wrong_balances=wrong,
         )
 
@@ -128,13 +132,15 @@ class Tally:
     records: int
     posted: int
     repeated: int
+    # Not posted, although a later one is.
+    lost: int
     # Accounts whose balance is not the sum of their posted records.
     wrong_balances: int
 
     @property
-    def lost(self) -> int:
-        """Those that were not posted."""
-        return self.records - self.posted
+    def exact(self) -> bool:
+        """Nothing was lost or done twice."""
+        return not (self.repeated or self.lost or self.wrong_balances)
 
 
 def records_of(number: int) -> int:

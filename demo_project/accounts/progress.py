@@ -35,13 +35,19 @@ class LedgerProgress(Progress):
         return self.ledger.tally()
 
     @property
-    def lines(self) -> list[tuple[str, int]]:
-        """Each count under its name."""
+    def verdict(self) -> list[tuple[str, int]]:
+        """What should be 0, under its name."""
+        return [
+            (_("Records posted twice"), self.tally.repeated),
+            (_("Records lost"), self.tally.lost),
+        ]
+
+    @property
+    def amounts(self) -> list[tuple[str, int]]:
+        """All other counts."""
         return [
             (_("Records"), self.tally.records),
             (_("Posted"), self.tally.posted),
-            (_("Posted twice"), self.tally.repeated),
-            (_("Not posted"), self.tally.lost),
             (_("Wrong balances"), self.tally.wrong_balances),
         ]
 

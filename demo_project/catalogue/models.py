@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db import models, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Max, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+
+from .upstream import items_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +60,7 @@ class Pull(models.Model):
 
     def tally(self) -> Tally:
         """What has arrived, and what was asked for it, counted now."""
-        products = self.products.aggregate(all=Count("pk"), skus=Count("sku", distinct=True))
+        products = self.products.aggregate(all=Count("pk"), skus=Count("sku", distinct=True), last=Max("sku"))
         asked = self.received.aggregate(
             all=Count("pk"),
             refused=Count("pk", filter=Q(answered=False)),
@@ -67,6 +69,7 @@ class Pull(models.Model):
         return Tally(
             products=products["skus"],
             repeated=products["all"] - products["skus"],
+            lost=items_up_to(products["last"]) - products["skus"],
             requests=asked["all"],
             refused=asked["refused"],
             pages_again=asked["all"] - asked["refused"] - asked["pages"],
@@ -116,7 +119,14 @@ class Tally:
     products: int
     # Stored beyond the first time.
     repeated: int
+    # Not stored, although a later one is.
+    lost: int
     requests: int
     refused: int
     # Pages that were asked for again after they had been answered: fetching is no work on this database.
     pages_again: int
+
+    @property
+    def exact(self) -> bool:
+        """Nothing was lost or stored twice. A page that was asked for again is none of that."""
+        return not (self.repeated or self.lost)

@@ -32,11 +32,18 @@ class PullProgress(Progress):
         return self.pull.tally()
 
     @property
-    def lines(self) -> list[tuple[str, int]]:
-        """Each count under its name."""
+    def verdict(self) -> list[tuple[str, int]]:
+        """What should be 0, under its name."""
+        return [
+            (_("Products stored twice"), self.tally.repeated),
+            (_("Products lost"), self.tally.lost),
+        ]
+
+    @property
+    def amounts(self) -> list[tuple[str, int]]:
+        """All other counts."""
         return [
             (_("Products"), self.tally.products),
-            (_("Stored twice"), self.tally.repeated),
             (_("Requests"), self.tally.requests),
             (_("Answered with 503"), self.tally.refused),
             (_("Pages asked for again"), self.tally.pages_again),

@@ -7,6 +7,7 @@ from typing import TypedDict
 from django.core.signing import BadSignature, Signer
 
 PAGE_SIZE = 20
+PREFIX = "P-"
 KINDS = ("chair", "table", "lamp", "shelf", "rug", "desk", "stool")
 COLOURS = ("red", "blue", "green", "white", "black")
 
@@ -36,6 +37,11 @@ def page(token: str, *, pages: int) -> tuple[list[Item], str | None]:
     return [_item(each) for each in range(first, first + PAGE_SIZE)], following
 
 
+def items_up_to(sku: str | None) -> int:
+    """How many products the catalogue has up to this one, in the order of its pages."""
+    return int(sku.removeprefix(PREFIX)) + 1 if sku else 0
+
+
 def _number(token: str) -> int:
     try:
         return int(_signer.unsign(token)) if token else 1
@@ -45,4 +51,4 @@ def _number(token: str) -> int:
 
 def _item(number: int) -> Item:
     kind, colour = KINDS[number % len(KINDS)], COLOURS[number // len(KINDS) % len(COLOURS)]
-    return {"sku": f"P-{number:05}", "name": f"{colour} {kind} no. {number}", "price": 995 + number * 37 % 9_000}
+    return {"sku": f"{PREFIX}{number:05}", "name": f"{colour} {kind} no. {number}", "price": 995 + number * 37 % 9_000}

@@ -142,6 +142,11 @@ class Tally:
     # Deleted without a farewell.
     unsaid: int
 
+    @property
+    def exact(self) -> bool:
+        """Nothing was lost, or done without the other. A farewell that was said again is none of that."""
+        return not (self.lost or self.unsaid)
+
 
 def _count(rows: models.QuerySet[Any], of: str = "pk") -> Coalesce:
     """How many different values of `of` these rows of a sweep have, within a larger query."""

@@ -32,14 +32,20 @@ class SweepProgress(Progress):
         return self.sweep.tally()
 
     @property
-    def lines(self) -> list[tuple[str, int]]:
-        """Each count under its name."""
+    def verdict(self) -> list[tuple[str, int]]:
+        """What should be 0, under its name."""
+        return [
+            (_("Recent visits lost"), self.tally.lost),
+            (_("Deleted without farewell"), self.tally.unsaid),
+        ]
+
+    @property
+    def amounts(self) -> list[tuple[str, int]]:
+        """All other counts."""
         return [
             (_("Old visits"), self.tally.old),
             (_("Deleted"), self.tally.deleted),
-            (_("Recent visits lost"), self.tally.lost),
             (_("Farewells said again"), self.tally.repeated),
-            (_("Farewells not said"), self.tally.unsaid),
         ]
 
     @property

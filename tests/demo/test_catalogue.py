@@ -44,7 +44,7 @@ def test_all_pages_are_stored_once_although_every_third_request_fails(pulled):
     pull = pulled(pages=5, fails_every=3)
     row = run_until_finished(continuation_of(pull))
     assert row.status == Continuation.Status.SUCCEEDED
-    assert pull.tally() == Tally(products=5 * PAGE_SIZE, repeated=0, requests=7, refused=2, pages_again=0)
+    assert pull.tally() == Tally(products=5 * PAGE_SIZE, repeated=0, lost=0, requests=7, refused=2, pages_again=0)
     assert [execution.error_message for execution in row.execution_records.all()] == [
         "The API answered 503 Service Unavailable.",
         "The API answered 503 Service Unavailable.",
@@ -87,7 +87,7 @@ def test_a_pull_that_is_stopped_goes_on_at_the_token_of_the_next_page(pulled):
     with interrupt_during(PullCatalogue, "pull", cursor=(third,)):
         run_enqueued()
     run_until_finished(continuation_of(pull))
-    assert pull.tally() == Tally(products=4 * PAGE_SIZE, repeated=0, requests=4, refused=0, pages_again=0)
+    assert pull.tally() == Tally(products=4 * PAGE_SIZE, repeated=0, lost=0, requests=4, refused=0, pages_again=0)
 
 
 def test_an_api_that_stays_away_fails_the_pull_after_five_tries():
@@ -100,6 +100,17 @@ def test_an_api_that_stays_away_fails_the_pull_after_five_tries():
     row = Continuation.objects.get()
     assert row.status == Continuation.Status.FAILED
     assert row.executions == 5
+
+
+def test_the_tally_counts_what_is_stored_twice_or_passed_by():
+    pull = Pull.objects.create(pages=3, fails_every=0)
+    first, token = page("", pages=3)
+    second, _ = page(token, pages=3)
+    pull.store(first)
+    assert pull.tally().exact
+    pull.store([first[0], *second[1:]])
+    assert pull.tally() == Tally(products=2 * PAGE_SIZE - 1, repeated=1, lost=1, requests=0, refused=0, pages_again=0)
+    assert not pull.tally().exact
 
 
 # The API
@@ -120,7 +131,7 @@ def test_the_api_fails_at_exactly_every_nth_request_and_notes_it(client):
     pull = Pull.objects.create(pages=3, fails_every=3)
     statuses = [client.get(address_of(pull)).status_code for _ in range(7)]
     assert statuses == [200, 200, 503, 200, 200, 503, 200]
-    assert pull.tally() == Tally(products=0, repeated=0, requests=7, refused=2, pages_again=4)
+    assert pull.tally() == Tally(products=0, repeated=0, lost=0, requests=7, refused=2, pages_again=4)
 
 
 @pytest.mark.parametrize("token", ["2", "2:forged", "\0", "0:" + "a" * 500])

@@ -42,7 +42,7 @@ def continuation_of(started):
 
 
 def count(page, name):
-    return int(page.split(f"<dt>{name}</dt><dd>")[1].split("<")[0])
+    return int(page.split(f"<dt>{name}</dt><dd>")[1].split("<")[0].replace(",", ""))
 
 
 def test_the_first_page_leads_to_each_story(client, app):
@@ -106,11 +106,12 @@ def test_the_page_of_a_ledger_shows_both_parts_of_the_cursor_and_counts_as_the_j
         run_enqueued()
     page = client.get(ledger.get_absolute_url()).content.decode()
     assert str(cursor) in page
-    assert (count(page, "Posted"), count(page, "Posted twice"), count(page, "Wrong balances")) == (5, 0, 0)
+    assert (count(page, "Posted"), count(page, "Records posted twice"), count(page, "Wrong balances")) == (5, 0, 0)
     run_until_finished(continuation_of(ledger))
     page = client.get(ledger.get_absolute_url()).content.decode()
     assert count(page, "Posted") == count(page, "Records") == ledger.records().count()
-    assert count(page, "Not posted") == 0
+    assert count(page, "Records lost") == 0
+    assert "demo-tally-exact" in page
 
 
 def test_the_page_of_a_sweep_counts_what_is_gone(client):
@@ -118,7 +119,9 @@ def test_the_page_of_a_sweep_counts_what_is_gone(client):
     with stopping_when(lambda job: sweep.old_visits().count() == 1_150):
         run_enqueued()
     page = client.get(sweep.get_absolute_url()).content.decode()
-    assert [count(page, name) for name in ("Old visits", "Deleted", "Recent visits lost", "Farewells not said")] == [
+    assert [
+        count(page, name) for name in ("Old visits", "Deleted", "Recent visits lost", "Deleted without farewell")
+    ] == [
         1_200,
         50,
         0,
