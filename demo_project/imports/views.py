@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -104,4 +105,5 @@ def _import(pk: int) -> AirportImport:
 
 
 def _page(request: HttpRequest, progress: ImportProgress) -> HttpResponse:
-    return render(request, "imports/detail.html", {"story": STORY, "progress": progress})
+    page_url = reverse("imports:detail", args=[progress.airport_import.pk])
+    return render(request, "imports/detail.html", {"story": STORY, "progress": progress, "page_url": page_url})

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from continuations.records import Execution
 
 
+# Characters of an error's message that are shown.
+LONGEST = 500
+
+
 def cursor_text(cursor: Any) -> str:
     """A cursor as it is; None as nothing."""
     return "" if cursor is None else words.shorten(str(cursor))
@@ -196,8 +200,11 @@ class Progress:
 
     @property
     def error(self) -> str:
-        """Class and first line of the last error."""
-        return words.error_line(self.continuation) if self.continuation else ""
+        """Class and message of the last error."""
+        if not self.continuation or not self.continuation.error_class:
+            return ""
+        name = self.continuation.error_class.rpartition(".")[2]
+        return words.shorten(f"{name}: {self.continuation.error_message}", LONGEST)
 
     @property
     def can_retry(self) -> bool:

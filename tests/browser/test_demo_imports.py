@@ -56,14 +56,13 @@ def test_a_deploy_and_a_crash_cost_no_row_while_the_plain_job_starts_over(tour: 
     expect(executions(page)).to_have_count(2)
     expect_movement(page)
     expect_exact(page)
+    tour.kill(page, "Kill its job · SIGKILL", job="plain_import")
+    expect(page.locator("#plain-starts")).to_have_text("2")
     tour.kill(page, "Crash · SIGKILL", job="ProcessImport")
     expect(executions(page).nth(1)).to_contain_text("its process died")
     expect(executions(page)).to_have_count(3)
     expect_movement(page)
     expect_exact(page)
-
-    tour.kill(page, "Kill its job · SIGKILL", job="plain_import")
-    expect(page.locator("#plain-starts")).to_have_text("2")
     expect(page.locator("#plain-repeated")).not_to_have_text("0")
     picture(page, "demo-import")
 
@@ -117,4 +116,3 @@ def test_a_file_of_ones_own_is_imported_without_scripts(tour: Any, tmp_path: Any
     expect_exact(page)
     expect(page.locator("path.demo-dots")).to_have_attribute("d", "M179.5 38.5h0")
     expect(page.get_by_role("button", name="Live updates")).to_be_hidden()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1280

@@ -9,14 +9,19 @@ import stat
 import subprocess
 from dataclasses import replace
 
+import django_rq
 import psutil
 import pytest
 from django.test import Client
 from django.urls import reverse
+from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 
+from demo_project.imports.models import AirportImport
+from demo_project.imports.plain import enqueue_plain
 from demo_project.roster import Entry, Identity, Roster
 from demo_project.stories.workers import workers
 from tests.processes import eventually
+from tests.shop.jobs import Count
 
 pytestmark = pytest.mark.django_db
 
@@ -29,16 +34,30 @@ def roster(settings, tmp_path):
     return Roster(tmp_path)
 
 
-@pytest.fixture
-def process():
+@contextlib.contextmanager
+def parent(script):
     """A child of this process, as a worker is the supervisor's, with a child of its own."""
-    process = subprocess.Popen(["sh", "-c", "sleep 600 & wait"], start_new_session=True)
-    [child] = eventually(lambda: psutil.Process(process.pid).children())
+    process = subprocess.Popen(["bash", "-c", script], start_new_session=True)
+    [child] = eventually(lambda: [each for each in psutil.Process(process.pid).children() if each.name() == "sleep"])
     yield process
     process.kill()
     process.wait()
     with contextlib.suppress(psutil.NoSuchProcess):
         child.kill()
+
+
+@pytest.fixture
+def process():
+    """One that runs no job: its child is of its own process group, as RQ's scheduler is."""
+    with parent("sleep 600 & wait") as process:
+        yield process
+
+
+@pytest.fixture
+def busy():
+    """One whose child has a process group of its own, as RQ's horse has."""
+    with parent("set -m; sleep 600 & wait") as process:
+        yield process
 
 
 def entry_of(pid, name="worker-1"):
@@ -125,6 +144,32 @@ def test_without_a_job_there_is_no_job_to_kill(client, roster, process):
     press(client, "job")
     assert process.poll() is None
     assert "there was nothing to stop" in client.get("/").content.decode()
+
+
+def test_the_process_of_a_job_is_killed_and_its_worker_stays(client, roster, busy):
+    roster.write([entry_of(busy.pid)])
+    [horse] = psutil.Process(busy.pid).children()
+    press(client, "job")
+    eventually(lambda: not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_control_bar_says_what_a_worker_runs_and_that_it_was_told_to_end(client, roster, busy, redis_url):
+    roster.write([entry := entry_of(busy.pid)])
+    assert workers()[0].state_text == "alive, runs a job"
+    connection = django_rq.get_connection()
+    jobs = {Count.enqueue("a", 1).rq_job_id: "Count", plain_job().id: "plain_import", "gone": "a job"}
+    for job_id, name in jobs.items():
+        key = WORKER_EXECUTIONS_KEY_TEMPLATE.format(entry.rq_name)
+        connection.sadd(key, f"{job_id}:execution")
+        assert workers()[0].state_text == f"alive, runs {name}"
+        connection.delete(key)
+    connection.hset(f"rq:worker:{entry.rq_name}", "shutdown_requested_date", "now")
+    assert workers()[0].state_text == "alive, was told to stop"
+
+
+def plain_job():
+    return enqueue_plain(AirportImport.objects.create(name="airports.csv"), retries=1)
 
 
 def test_a_script_is_told_what_was_done(client, roster, process):

@@ -49,6 +49,8 @@
       if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
       if (this.shown.liveState !== before) announcement.textContent = this.shown.liveState;
       this.element.dispatchEvent(new CustomEvent("live", { bubbles: true }));
+      // Where one part moves, the others may soon.
+      for (const each of regions) if (each.delay > SHORTEST) each.hurry(SHORTEST);
     }
 
     async update() {
