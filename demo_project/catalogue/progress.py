@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 
 from continuations.models import Continuation
 
 from ..stories.live import etag
-from ..stories.progress import Progress
+from ..stories.progress import Progress, cursor_text
 
 if TYPE_CHECKING:
     from .models import Pull, Tally
 
 STEPS = ("pull",)
+
+# Characters of a token that are shown; all of them say nothing.
+SHOWN = 8
 
 
 class PullProgress(Progress):
@@ -24,7 +27,7 @@ class PullProgress(Progress):
     def __init__(self, pull: Pull) -> None:
         pk = pull.continuation_id
         followed = Continuation.objects.filter(pk=pk).first() if pk else None
-        super().__init__(followed, steps=STEPS)
+        super().__init__(followed, steps=STEPS, describe_cursor=next_page)
         self.pull = pull
 
     @cached_property
@@ -52,3 +55,12 @@ class PullProgress(Progress):
     @property
     def etag(self) -> str:
         return etag(*self.facts, self.tally)
+
+
+def next_page(cursor: Any) -> str:
+    """A cursor with the beginning of its token."""
+    match cursor:
+        case (str(token),) if len(token) > SHOWN:
+            return f"('{token[:SHOWN]}…',)"
+        case _:
+            return cursor_text(cursor)

@@ -10,6 +10,7 @@ from continuations.testing import interrupt_during, run_enqueued, run_until_fini
 from demo_project.accounts.jobs import PostRecords
 from demo_project.accounts.models import Ledger
 from demo_project.catalogue.models import Pull
+from demo_project.catalogue.progress import next_page
 from demo_project.cleanup.jobs import DeleteOldVisits
 from demo_project.cleanup.models import Sweep
 from demo_project.stories.registry import stories
@@ -127,6 +128,11 @@ def test_the_page_of_a_sweep_counts_what_is_gone(client):
         0,
         0,
     ]
+
+
+def test_of_a_token_the_beginning_is_enough():
+    assert next_page(("20:vVw0ozX7MUa2L",)) == "('20:vVw0o…',)"
+    assert (next_page(("20",)), next_page(()), next_page(None)) == ("('20',)", "()", "")
 
 
 def test_the_address_of_the_api_is_that_under_which_the_visitor_came(client):
