@@ -1,11 +1,12 @@
 """A site's history: many continuations that have ended, with their steps and executions, and some that have not.
 
-A hundred are made by the models; PostgreSQL multiplies them, which takes a minute for a million.
+A hundred are made as the demo's past has them; PostgreSQL multiplies them, which takes a minute for a million.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from random import Random
 
 from django.db import connection
 from django.db.models import DateTimeField, Field, ForeignKey, Model, UUIDField
@@ -17,6 +18,9 @@ from continuations.identifiers import uuid7
 from continuations.liveness import LEASE, lease_key
 from continuations.models import Continuation, Execution, StepRecord
 from continuations.transitions import Status
+from demo_project.history.causes import cause_of
+from demo_project.history.course import Course, path_of
+from demo_project.history.past import KINDS
 
 # Ended ones of which copies are made: so many of each status.
 PATTERN = {Status.SUCCEEDED: 96, Status.FAILED: 2, Status.CANCELLED: 1, Status.DISCARDED: 1}
@@ -26,16 +30,17 @@ ACTIVE = {Status.RUNNING: 20, Status.ENQUEUED: 200, Status.WAITING: 50, Status.I
 # Seconds between two copies.
 APART = 30
 CREATED_AT = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
-JOBS = ("shop.jobs.ProcessImport", "shop.jobs.Reindex", "shop.jobs.SendReminders", "billing.jobs.CloseMonth")
+JOBS = [path_of(kind.job) for kind in KINDS]
 
 
 def grow(n: int) -> None:
     """Make it `n` continuations, as far as they are not there."""
     if not Continuation.objects.exists():
         _make_active()
+        random = Random(1)
         for status, count in PATTERN.items():
             for number in range(count):
-                _make_ended(status, number)
+                _make_ended(status, number, random)
     there = Continuation.objects.count() - sum(ACTIVE.values())
     first, last = there // PATTERNS, (n - sum(ACTIVE.values())) // PATTERNS - 1
     for model in (Continuation, StepRecord, Execution):
@@ -45,44 +50,24 @@ def grow(n: int) -> None:
     _give_signs_of_life()
 
 
-def _make_ended(status: Status, number: int) -> None:
-    row = Continuation.objects.create(
-        job_path=JOBS[number % len(JOBS)],
-        queue_name="default",
-        arguments_json=f"[[{number}],{{}}]",
+def _make_ended(status: Status, number: int, random: Random) -> None:
+    kind = KINDS[number % len(KINDS)]
+    row, steps, executions = Course(
+        job=kind.job,
         status=status,
-        executions=1 + number % 5 // 4,
-        anchor_open=False,
-        check_after=None,
+        arguments=kind.arguments(number),
+        key=None,
         created_at=CREATED_AT,
-        enqueued_at=CREATED_AT,
-        started_at=CREATED_AT,
-        finished_at=CREATED_AT + dt.timedelta(minutes=1),
-        error_class="ValueError" if status == Status.FAILED else "",
-        error_traceback="Traceback (most recent call last):\n" * 10 if status == Status.FAILED else "",
-    )
-    for position in range(1 + number % 3):
-        StepRecord.objects.create(
-            continuation=row,
-            position=position,
-            name=f"step {position}",
-            status=StepRecord.Status.COMPLETED,
-            cursor_json="28000",
-            processed=28000,
-            started_at=CREATED_AT,
-            heartbeat_at=CREATED_AT,
-            finished_at=CREATED_AT,
-        )
-    for execution in range(1, row.executions + 1):
-        Execution.objects.create(
-            continuation=row,
-            number=execution,
-            worker=uuid7().hex,
-            host="web-1",
-            started_at=CREATED_AT,
-            finished_at=CREATED_AT,
-            outcome=str(status),
-        )
+        executions=1 + number % 5 // 4,
+        seconds=60,
+        share=0.5,
+        cause=cause_of(kind.job) if status == Status.FAILED else None,
+        random=random,
+    ).rows()
+    row.queue_name = "default"
+    Continuation.objects.bulk_create([row])
+    StepRecord.objects.bulk_create(steps)
+    Execution.objects.bulk_create(executions)
 
 
 def _make_active() -> None:

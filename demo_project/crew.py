@@ -20,7 +20,7 @@ SIZE = 2
 
 
 class Crew:
-    """Starts `SIZE` workers on all queues of the settings. Leaving it removes the roster; the supervisor ends them."""
+    """Starts `SIZE` workers on the queues of WORKER_QUEUES. Leaving it removes the roster; the supervisor ends them."""
 
     def __init__(self, supervisor: Supervisor, folder: Path, *, env: Mapping[str, str]) -> None:
         self._roster = Roster(folder)
@@ -55,6 +55,6 @@ class Crew:
         def command() -> list[str]:
             # A name of its own for each start: RQ would refuse that of a worker that was killed a moment ago.
             self._rq_names[name] = f"{name}-{uuid4().hex[:8]}"
-            return manage("rqworker", *settings.RQ_QUEUES, "--name", self._rq_names[name])
+            return manage("rqworker", *settings.WORKER_QUEUES, "--name", self._rq_names[name])
 
         return command

@@ -40,6 +40,10 @@ INSTALLED_APPS = [
     "demo_project.reports",
     "demo_project.mails",
     "demo_project.approvals",
+    "demo_project.accounts",
+    "demo_project.cleanup",
+    "demo_project.catalogue",
+    "demo_project.history",
 ]
 
 MIDDLEWARE = [
@@ -108,7 +112,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0"
-RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 360} for name in ("default", "imports")}
+# Queues of the demo's workers. Nobody listens on "nightly", so that one sees what happens then.
+WORKER_QUEUES = ["default", "imports"]
+RQ_QUEUES = {name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 360} for name in (*WORKER_QUEUES, "nightly")}
 
 LANGUAGE_CODE = "en"
 USE_I18N = True

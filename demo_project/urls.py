@@ -10,4 +10,7 @@ urlpatterns = [
     path("reports/", include("demo_project.reports.urls")),
     path("mails/", include("demo_project.mails.urls")),
     path("approvals/", include("demo_project.approvals.urls")),
+    path("accounts/", include("demo_project.accounts.urls")),
+    path("cleanup/", include("demo_project.cleanup.urls")),
+    path("catalogue/", include("demo_project.catalogue.urls")),
 ]

@@ -37,6 +37,7 @@ REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:1/0")
 RQ_QUEUES = {
     "default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 180},
     "imports": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 180},
+    "nightly": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 180},
     "slow": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 180},
     "json": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 180, "SERIALIZER": "rq.serializers.JSONSerializer"},
     "sync": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 180, "ASYNC": False},
@@ -57,6 +58,10 @@ INSTALLED_APPS = [
     "demo_project.reports",
     "demo_project.mails",
     "demo_project.approvals",
+    "demo_project.accounts",
+    "demo_project.cleanup",
+    "demo_project.catalogue",
+    "demo_project.history",
     "tests.shop",
 ]
 MIDDLEWARE = [

@@ -6,9 +6,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -60,6 +62,20 @@ def test_the_demo_serves_its_pages_and_ends_all_it_started(tmp_path, number):
         assert not any(is_alive(int(pid)) for pid in children)
     finally:
         demo.kill()
+
+
+@pytest.mark.workers
+def test_the_demo_begins_with_a_history_and_adds_nothing_to_it_later(tmp_path):
+    for _ in range(2):
+        demo = run_demo(tmp_path)
+        try:
+            next(line for line in demo.stdout if "The demo is at" in line)
+            with closing(sqlite3.connect(tmp_path / "db.sqlite3")) as database:
+                found = database.execute("select count(*), count(distinct status) from continuations_continuation")
+                assert found.fetchone() == (14, 8)
+        finally:
+            demo.send_signal(signal.SIGTERM)
+            demo.communicate(timeout=60)
 
 
 def is_alive(pid):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 from collections.abc import Callable
 
@@ -10,6 +9,7 @@ from django.utils import timezone
 
 from continuations.models import Continuation, Execution, StepRecord
 from continuations.testing import crash_during, interrupt_during, run_until_finished
+from demo_project.history.states import once
 
 from .jobs import (
     Approval,
@@ -23,15 +23,6 @@ from .jobs import (
     Parent,
     Patient,
 )
-
-
-def once(row: Continuation) -> Continuation:
-    """One execution of it, whatever becomes of it."""
-    # It complains of what has not ended after that one.
-    with contextlib.suppress(Exception):
-        run_until_finished(row, max_executions=1)
-    row.refresh_from_db()
-    return row
 
 
 def enqueued() -> Continuation:

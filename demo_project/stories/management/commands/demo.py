@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from continuations.models import Continuation
 from demo_project.crew import Crew
 from demo_project.imports.management.commands.rehearse import add_kill_arguments
 from demo_project.ports import HOST, answers, first_free_port, is_free
@@ -65,6 +67,9 @@ class Command(BaseCommand):
         self.stdout.write("Starting …")
         call_command("migrate", verbosity=0)
         self.make_login()
+        if not Continuation.objects.exists():
+            # So that no page of the admin is empty.
+            call_command("seed_continuations", states=True, stdout=StringIO())
         env = {"REDIS_URL": redis_url(supervisor, settings.DEMO_DIR), "DJANGO_RUNSERVER_HIDE_WARNING": "true"}
         web = supervisor.start("The web server", manage("runserver", "--noreload", f"{HOST}:{port}"), env=env)
         crew = supervisor.enter(Crew(supervisor, settings.DEMO_DIR, env=env))
