@@ -19,6 +19,7 @@ from rq.utils import as_text
 from rq.worker import BaseWorker
 
 from continuations.delivery import RUNNER
+from continuations.identifiers import parse_token
 from continuations.models import Continuation
 
 from ..queues import quick_redis
@@ -174,5 +175,6 @@ def _job_name(job_id: str, connection: Redis) -> str:
         return ""
     if job.func_name != RUNNER:
         return str(job.func_name).rpartition(".")[2]
-    row = Continuation.objects.filter(pk=job.args[0]).only("job_path").first()
+    pk, _delivery = parse_token(job.args[0])
+    row = Continuation.objects.filter(pk=pk).only("job_path").first()
     return row.job_name if row else ""

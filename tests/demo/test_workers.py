@@ -158,7 +158,11 @@ def test_the_control_bar_says_what_a_worker_runs_and_that_it_was_told_to_end(cli
     roster.write([entry := entry_of(busy.pid)])
     assert workers()[0].state_text == "alive, runs a job"
     connection = django_rq.get_connection()
-    jobs = {Count.enqueue("a", 1).rq_job_id: "Count", plain_job().id: "plain_import", "gone": "a job"}
+    row = Count.enqueue("a", 1)
+    row.pause()
+    row.resume()
+    again = f"{row.rq_job_id}-1"
+    jobs = {row.rq_job_id: "Count", again: "Count", plain_job().id: "plain_import", "gone": "a job"}
     for job_id, name in jobs.items():
         key = WORKER_EXECUTIONS_KEY_TEMPLATE.format(entry.rq_name)
         connection.sadd(key, f"{job_id}:execution")
