@@ -16,7 +16,7 @@ def uploads(settings: Any, tmp_path: Path) -> Path:
     return tmp_path / "uploads"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def outbox(settings: Any, tmp_path: Path) -> Path:
     """The folder of this test's mails, which the demo's own backend writes: in tests Django keeps them in memory."""
     backend, folder = "demo_project.mails.outbox.EmailBackend", tmp_path / "mails"

@@ -14,7 +14,7 @@ from demo_project.mails.jobs import SendNewsletter
 from demo_project.mails.models import Dispatch, Newsletter, Person, SignUp
 from demo_project.mails.signups import DeliberateError
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("outbox")]
 
 FORM = {"name": "Ada", "email": "ada@example.org", "tips_after": "15", "fault": ""}
 

@@ -15,7 +15,7 @@ from demo_project.mails.models import Dispatch, Newsletter, Person
 from demo_project.mails.newsletters import Sent
 from demo_project.mails.outbox import message_id
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("outbox")]
 
 
 def newsletter_to(people, in_doubt="again"):

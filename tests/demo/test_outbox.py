@@ -7,6 +7,8 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 
 from demo_project.mails.outbox import Outbox, message_id
 
+pytestmark = pytest.mark.usefixtures("outbox")
+
 
 def send(what="hello", topic="tests", subject="Hello", text="Good day.", message_class=EmailMessage, **options):
     headers = {"Message-ID": message_id(what, topic)}

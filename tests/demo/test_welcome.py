@@ -14,7 +14,7 @@ from demo_project.mails.jobs import CountPerson, TellAdministrators, TipsMail, W
 from demo_project.mails.models import Metric, Person, SignUp
 from demo_project.mails.signups import DeliberateError
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("outbox")]
 
 
 def ada(fault="", tips_after_seconds=10):

@@ -16,7 +16,6 @@ from django.test import Client
 from django.urls import reverse
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 
-from continuations.identifiers import rq_job_id
 from demo_project.imports.models import AirportImport
 from demo_project.imports.plain import enqueue_plain
 from demo_project.roster import Entry, Identity, Roster
