@@ -86,6 +86,11 @@ def test_every_picture_is_shown_and_small() -> None:
         assert (ROOT / "docs" / "pictures" / name).stat().st_size <= 150_000, name
 
 
+def test_the_recording_of_the_readme_is_small_enough_to_be_loaded_at_once() -> None:
+    [recording] = re.findall(r"!\[[^\]]+\]\((docs/pictures/[^)]+\.webp)\)", (ROOT / "README.md").read_text())
+    assert (ROOT / recording).stat().st_size <= 1_500_000
+
+
 def test_the_version_stands_in_one_more_place_only() -> None:
     assert f'version = "{continuations.__version__}"' in (ROOT / "pyproject.toml").read_text()
 

@@ -159,7 +159,9 @@ class Progress:
 
     @property
     def why(self) -> str:
-        """Why nothing goes on; empty while it runs."""
+        """Why nothing goes on; empty while it runs, and after a failure, whose error says it."""
+        if self.can_retry:
+            return ""
         return words.why_stopped(self.continuation, self.current, self.now) if self.continuation else ""
 
     @property
@@ -213,8 +215,11 @@ class Progress:
     @property
     def what_retry_does(self) -> str:
         """In words, where it would go on."""
-        choices = words.safe_now(self.continuation, self.current, self.now) if self.continuation else []
-        return next((choice.consequence for choice in choices if choice.verb == "retry"), "")
+        cursor = self._describe(self.current.cursor) if self.current else ""
+        if self.current is None or not cursor:
+            choices = words.safe_now(self.continuation, self.current, self.now) if self.continuation else []
+            return next((choice.consequence for choice in choices if choice.verb == "retry"), "")
+        return _("Goes on in step %(step)s at %(cursor)s.") % {"step": self.current.name, "cursor": cursor}
 
     @property
     def admin_url(self) -> str:
