@@ -175,7 +175,6 @@ def _job_name(job_id: str, connection: Redis) -> str:
         return ""
     if job.func_name != RUNNER:
         return str(job.func_name).rpartition(".")[2]
-    # What a delivery carries has a number, unless it is the first.
     pk, _delivery = parse_token(job.args[0])
     row = Continuation.objects.filter(pk=pk).only("job_path").first()
     return row.job_name if row else ""
