@@ -10,7 +10,7 @@ STORY = register(
     Story(
         slug="reports",
         title=_("Report on a document"),
-        summary=_("A pipeline with an expensive call of a model, whose answer is never paid for twice."),
+        summary=_("A pipeline with an expensive call of a model, whose stored answer is never paid for twice."),
         button=_("Summarise a document"),
         url_name="reports:home",
         jobs=(MakeReport,),
