@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.db import connections, models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Max, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import LessThan
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -92,11 +94,17 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
 
     @property
     def _stalled(self) -> Q:
-        now = timezone.now()
-        executions = Execution.objects.using(self.db).filter(pk=OuterRef("owner"), started_at__lt=now - SILENCE)
-        beats = StepRecord.objects.using(self.db).filter(continuation=OuterRef("pk"), heartbeat_at__gte=now - SILENCE)
+        # Single values instead of `Exists`: PostgreSQL would read all steps at once where many rows have failed.
+        alias, silent_since = self.db, timezone.now() - SILENCE
+        begun = Execution.objects.using(alias).filter(pk=OuterRef("owner")).values("started_at")
+        steps = StepRecord.objects.using(alias).filter(continuation=OuterRef("pk")).order_by()
+        last_beat = steps.values("continuation").annotate(last=Max("heartbeat_at")).values("last")
         # In this order: MySQL looks for the steps of a row only if the row is owned.
-        return Q(status__in=OWNED) & Q(Exists(executions)) & ~Q(Exists(beats))
+        return (
+            Q(status__in=OWNED)
+            & Q(LessThan(Subquery(begun), silent_since))
+            & Q(LessThan(Coalesce(Subquery(last_beat), silent_since - SILENCE), silent_since))
+        )
 
     def pause(self, *, by: str = "", reason: str = "", force: bool = False, limit: int = LIMIT) -> Changed:
         """`pause()` for each, in a transaction of its own, oldest first."""

@@ -25,7 +25,7 @@ class JobFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Paths, each with the shortest name that is its alone."""
-        paths = set(all_registered())
+        paths = {path for path, job_class in all_registered().items() if hasattr(job_class, "perform")}
         if (chosen := self.value()) is not None:
             paths.add(chosen)
         names = [path.rpartition(".")[2] for path in paths]

@@ -8,7 +8,11 @@ from typing import Any
 from continuations import ContinuableJob, Step, attribute, discard_on, retry_on
 
 
-class Import(ContinuableJob):
+class Base(ContinuableJob):
+    """What others may share; nobody can run it."""
+
+
+class Import(Base):
     """Three steps, the middle one with a cursor and a total."""
 
     queue_name = "imports"

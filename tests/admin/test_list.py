@@ -150,6 +150,12 @@ def test_the_choices_of_filters_come_from_code(admin_client: Client) -> None:
     assert not any("DISTINCT" in query["sql"] for query in queries(admin_client, LIST).captured_queries)
 
 
+def test_only_classes_that_can_run_are_offered(admin_client: Client) -> None:
+    source = admin_client.get(LIST).content.decode()
+    assert "?job=tests.admin.jobs.Import" in source
+    assert "?job=tests.admin.jobs.Base" not in source
+
+
 def test_a_class_that_is_gone_can_still_be_filtered_by(admin_client: Client) -> None:
     row = Import.enqueue("x")
     Continuation.objects.update(job_path="nowhere.Gone")
