@@ -26,7 +26,8 @@ from continuations.claim import Refusal
 from continuations.delivery import queue_named
 from continuations.execution import Outcome, execute
 from continuations.models import Continuation, Execution
-from continuations.recovery import _Patient
+from continuations.patient import Patient
+from continuations.servers import Servers
 from continuations.sources import batches
 from continuations.testing import stopping_when
 from continuations.transitions import ARROWS, FINISHED, OWNED, Status
@@ -398,7 +399,7 @@ class Life:
 
     def recover(self) -> None:
         owner = Execution.objects.get(pk=self.row.owner)
-        assert _Patient(self.row, queue_named("default"), {owner.pk: owner}, {})._take_over(
+        assert Patient(self.row, queue_named("default"), {owner.pk: owner}, Servers(), 10.0)._take_over(
             owner, "it died", dry_run=False
         )
         self.observe()

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.chaos.servers import free_port
+from tests.processes import eventually
 
 from .visitor import ROOT, Visitor, accessible
 
+# Number and state of each worker that runs a job, in the control bar.
+BUSY = re.compile(r'demo-worker-busy" id="worker-(\d+)-state">(.*?)</span></span>', re.DOTALL)
 # Seconds until something that should come to pass on a page is given up: machines are slow at times.
 PATIENCE = 90.0
 
@@ -50,6 +53,10 @@ class Demo:
         finally:
             self.process.kill()
 
+    def tail(self) -> str:
+        """The last of it."""
+        return self.output[-2000:]
+
     @property
     def output(self) -> str:
         """What its processes have printed so far."""
@@ -78,12 +85,16 @@ class Tour:
         return number
 
     def busy(self, page: Any, job: str = "") -> int:
-        """Number of a worker that runs a job, or that of this name, once there is one."""
-        from playwright.sync_api import expect
+        """Number of a worker that runs a job, or that of this name, once there is one.
 
-        found = page.locator(".demo-worker-busy", has_text=job or None).first
-        expect(found).to_be_visible(timeout=PATIENCE * 1000)
-        return int(found.get_attribute("id").split("-")[1])
+        Asks the server: what a page says is a second old, and the job may have gone to the other worker meanwhile.
+        """
+
+        def number() -> int | None:
+            found = BUSY.findall(page.request.get(f"{self.demo.address}/workers/live/").text())
+            return next((int(each) for each, state in found if job in state), None)
+
+        return eventually(number, self.demo.tail, PATIENCE)
 
     def look(self, page: Any) -> None:
         """Fails with what axe finds in light and in dark, and if the page is scrolled sideways at 320 pixels."""

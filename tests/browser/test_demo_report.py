@@ -53,6 +53,7 @@ def test_an_answer_outlives_a_crash_and_the_model_is_not_asked_again(tour: Any, 
 
     expect(count(page, "Answered")).to_have_text("1")
     expect(page.get_by_role("heading", name="Summary")).to_be_visible()
+    expect(page.get_by_role("row", name="format")).to_contain_text("running")
     tour.kill(page, "Crash · SIGKILL", job="MakeReport")
     executions = page.get_by_role("region", name="Executions")
     expect(executions).to_contain_text("its process died")
