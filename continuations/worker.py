@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import mmap
 import threading
@@ -44,6 +45,8 @@ class ContinuableWorkerMixin(BaseWorker):
         self._looked_at = -math.inf
 
     def work(self, burst: bool = False, *args: Any, **kwargs: Any) -> bool:
+        # Here and not in each horse, which would take longer for it than for a small job.
+        importlib.import_module(f"{__package__}.execution")
         # Made here: dashboards make workers too, to look at them. A forked horse shares the page.
         self._stop_flag = mmap.mmap(-1, FLAG_SIZE)
         share_stop_flag(self._stop_flag)

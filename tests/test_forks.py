@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 
 import django_rq
@@ -64,3 +65,18 @@ def test_a_horse_shares_no_pool_of_connections_with_its_worker(start_worker: Cal
     continuation = LooksAround.enqueue("a", 3)
     eventually(lambda: status(continuation) == "succeeded", worker.output)
     assert items("a")[1] == "database 1, of the worker 0"
+
+
+def test_a_horse_imports_nothing_of_ours(start_worker: Callable[..., Worker]) -> None:
+    """Its worker has: a fork for each job would import it for each job."""
+    worker = start_worker("default", worker_class=None, environ={"PYTHONPROFILEIMPORTTIME": "1"})
+    # It looks for lost continuations before it takes the first job.
+    eventually(lambda: "Listening" in worker.output(), worker.output)
+    first = Count.enqueue("a", 1)
+    eventually(lambda: status(first) == "succeeded", worker.output)
+    before = len(worker.output())
+    second = Count.enqueue("b", 1)
+    eventually(lambda: status(second) == "succeeded", worker.output)
+    imported = re.findall(r"import time: .*\| +(\S+)$", worker.output()[before:], flags=re.MULTILINE)
+    assert "import time: " in worker.output()
+    assert [name for name in imported if name.startswith("continuations")] == []
