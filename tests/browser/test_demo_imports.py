@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 from typing import Any
 
 from playwright.sync_api import expect
 
+from demo_project.imports.world import poison
+
+# Of whatever release of the airports is installed: its rows, and the one that is broken with its line in the file.
+WORLD = files("airportsdata").joinpath("airports.csv").read_bytes().splitlines()
+ROWS = len(WORLD) - 1
+ROW = poison(b"\n".join(WORLD) + b"\n")[1]
+LINE = WORLD.index(ROW.encode()) + 1
 # Milliseconds for a whole import, on a machine that does other things too.
 WHOLE = 300_000
 
@@ -67,9 +75,9 @@ def test_a_deploy_and_a_crash_cost_no_row_while_the_plain_job_starts_over(tour: 
     picture(page, "demo-import")
 
     expect(state(page)).to_have_text("succeeded", timeout=WHOLE)
-    expect(count(page, "Rows imported")).to_have_text("28,298")
+    expect(count(page, "Rows imported")).to_have_text(f"{ROWS:,}")
     expect_exact(page)
-    expect(page.locator("[data-dots]")).to_have_attribute("data-drawn", "28298")
+    expect(page.locator("[data-dots]")).to_have_attribute("data-drawn", str(ROWS))
     expect(page.locator(".demo-bars rect")).to_have_count(3)
     tour.look(page)
     page.get_by_role("link", name="Open in the admin").click()
@@ -81,22 +89,22 @@ def test_a_row_is_fixed_and_the_import_goes_on_at_that_row(tour: Any, picture: A
     start(page, pace="0", poisoned=True)
     expect(state(page)).to_have_text("failed", timeout=WHOLE)
     error = page.get_by_role("region", name="Last error")
-    expect(error).to_contain_text("Line 9402 is no airport: lat: “north” value must be a float.")
-    expect(count(page, "Rows imported")).to_have_text("9,400")
+    expect(error).to_contain_text(f"Line {LINE} is no airport: lat: “north” value must be a float.")
+    expect(count(page, "Rows imported")).to_have_text(f"{LINE - 2:,}")
     picture(page, "demo-poison")
     tour.look(page)
 
     error.get_by_label("Row").fill("no airport")
     tour.press(page, "Fix the row")
     expect(error).to_contain_text("The row has 1 columns instead of 11.")
-    error.get_by_label("Row").fill('"GABG","","Bougouni Airport","Bougouni","Sikasso","ML",1139,11.45,-7.517,"",""')
+    error.get_by_label("Row").fill(ROW)
     tour.press(page, "Fix the row")
-    expect(page.get_by_text("Line 9,402 is fixed.")).to_be_visible()
+    expect(page.get_by_text(f"Line {LINE:,} is fixed.")).to_be_visible()
     tour.press(page, "Retry")
     expect(state(page)).to_have_text("succeeded", timeout=WHOLE)
-    expect(executions(page).nth(1)).to_contain_text(re.compile("line 9,402, byte [\\d,]+"))
+    expect(executions(page).nth(1)).to_contain_text(re.compile(rf"line {LINE:,}, byte [\d,]+"))
     expect(executions(page)).to_have_count(2)
-    expect(count(page, "Rows imported")).to_have_text("28,298")
+    expect(count(page, "Rows imported")).to_have_text(f"{ROWS:,}")
     expect_exact(page)
 
 
