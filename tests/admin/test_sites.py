@@ -79,7 +79,7 @@ def test_a_site_without_django_rqs_pages_has_no_link_to_them(admin_client: Clien
         assert ("Open in RQ" in source) is linked
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases=["default", "other"])
 def test_the_admin_passes_the_system_checks() -> None:
     assert checks.run_checks(tags=["admin", "models", "templates"]) == []
     assert ContinuationAdmin(Continuation, admin.site).check() == []
