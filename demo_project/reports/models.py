@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from django.core.mail import EmailMessage
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext, pgettext_lazy
@@ -64,6 +65,9 @@ class Report(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("reports:detail", args=[self.pk])
 
     @property
     def continuation(self) -> Continuation | None:

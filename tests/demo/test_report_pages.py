@@ -240,3 +240,11 @@ def test_pages_have_no_inline_script_or_style(client):
         download(client, report, "html"),
     ):
         assert not re.search(r"<style|\bstyle=|<script(?![^>]*\bsrc=)|\son\w+=", response.content.decode())
+
+
+def test_reports_that_were_started_before_are_listed(client):
+    report = report_on(pdf(*SENTENCES))
+    finish(report)
+    html = client.get(reverse("reports:home")).content.decode()
+    assert f'<a href="{reverse("reports:detail", args=[report.pk])}">{report}</a>' in html
+    assert "succeeded" in html
