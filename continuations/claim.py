@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections
 from django.utils import timezone
 
-from . import upkeep
+from . import shortcuts, upkeep
 from .conf import database, require_autocommit
 from .family import after_end
 from .identifiers import uuid7
@@ -65,9 +65,29 @@ def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
     """
     alias = database()
     require_autocommit(alias)
-    row: Continuation | None = None
     # One id for all tries: a claim whose answer was lost is recognised by it.
     execution_id = uuid7()
+    if not place.comes_again and shortcuts.are_there(alias):
+        execution = _execution(execution_id, pk, 1, place, alias)
+        if (row := _claim_first(execution, delivery, alias)) is not None:
+            return Claim(row, execution)
+    return _claim(pk, delivery, place, execution_id, alias)
+
+
+def _claim_first(execution: Execution, delivery: int, alias: str) -> Continuation | None:
+    try:
+        row = shortcuts.claim_first(execution, delivery, alias)
+    except TROUBLE:
+        if is_away(connections[alias]) and not reconnect(alias):
+            raise
+        return None
+    if row is not None:
+        execution.continuation = row
+    return row
+
+
+def _claim(pk: uuid.UUID, delivery: int, place: Workplace, execution_id: uuid.UUID, alias: str) -> Claim:
+    row: Continuation | None = None
     for _ in range(ATTEMPTS):
         row = Continuation.objects.using(alias).filter(pk=pk).first()
         if row is None:
@@ -82,14 +102,15 @@ def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
             owner = Execution.objects.using(alias).filter(id=row.owner).first() if row.owner else None
             if owner is not None and not place.is_dead(owner):
                 return Claim(row, refusal=Refusal.OWNED)
+        execution = _execution(execution_id, pk, row.executions + 1, place, alias)
         try:
-            execution = _take(row, owner, place, execution_id)
+            is_ours = _take(row, owner, execution)
         except TROUBLE:
             # A deadlock or a serialization failure is another try, and so is a new connection.
             if is_away(connections[alias]) and not reconnect(alias):
                 raise
             continue
-        if execution is not None:
+        if is_ours:
             return Claim(row, execution, rest_is_over=rest_is_over)
     return Claim(row, refusal=Refusal.OWNED)
 
@@ -107,14 +128,11 @@ def _seconds_until(moment: dt.datetime) -> float:
     return (moment - timezone.now()).total_seconds()
 
 
-def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid.UUID) -> Execution | None:
-    """One transaction: the row, the step in progress, the execution. None: the row changed since it was read."""
-    alias = row._state.db or "default"
-    now = timezone.now()
-    execution = Execution(
+def _execution(pk: uuid.UUID, continuation: uuid.UUID, number: int, place: Workplace, alias: str) -> Execution:
+    return Execution(
         pk=pk,
-        continuation=row,
-        number=row.executions + 1,
+        continuation_id=continuation,
+        number=number,
         worker=place.worker[:255],
         host=host(),
         pid=os.getpid(),
@@ -123,8 +141,14 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
         rq_execution_id=place.rq_execution_id,
         lease=place.lease,
         database_session=session_of(connections[alias]),
-        started_at=now,
+        started_at=timezone.now(),
     )
+
+
+def _take(row: Continuation, owner: Execution | None, execution: Execution) -> bool:
+    """One transaction: the row, the step in progress, the execution. False: the row changed since it was read."""
+    alias, now = row._state.db or "default", execution.started_at
+    execution.continuation = row
     with atomic(alias):
         changes = _changes(row, execution, now)
         rows = Continuation.objects.using(alias)
@@ -134,7 +158,7 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
             rows.select_for_update().filter(pk=row.pk).values_list("pk").first()
         unchanged = rows.filter(pk=row.pk, delivery=row.delivery, status=row.status, executions=row.executions)
         if not unchanged.update(**changes):
-            return None
+            return False
         for name, value in changes.items():
             setattr(row, name, value)
         left = take_steps(row, owner, row.owner) if row.executions > 1 or owner is not None else None
@@ -147,11 +171,11 @@ def _take(row: Continuation, owner: Execution | None, place: Workplace, pk: uuid
                 emit_on_commit(paused, row)
             else:
                 emit_on_commit(cancelled, row, execution=None)
-            return None
+            return False
         if left is not None:
             _follow(row, left, execution)
         execution.save(using=alias, force_insert=True)
-    return execution
+    return True
 
 
 def _changes(row: Continuation, execution: Execution, now: dt.datetime) -> dict[str, Any]:

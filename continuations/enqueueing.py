@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import difflib
+import functools
 import inspect
 import json
 import reprlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.db import connections, transaction
 from django.utils import timezone
 
 from . import codec, log, rq_options, upkeep
+from .columns import columns_of
 from .conf import database, require_autocommit
 from .current import current_job
-from .delivery import BATCH, deliver, deliver_many, queue_named
+from .delivery import batches, deliver, deliver_many, queue_named
+from .ends import Outcome
 from .errors import ContinuationError, JobDefinitionError, UnknownQueueError
-from .execution import Outcome, execute
+from .execution import execute
 from .keys import check_key, insert_or_find
 from .limits import OPTION
 from .loading import job_path
@@ -77,7 +81,7 @@ def enqueue_many(
     require_autocommit(alias)
     for row in rows:
         emit(enqueueing, row)
-    Continuation.objects.using(alias).bulk_create(rows, batch_size=BATCH)
+    _insert_all(rows, alias)
     deliver_many(rows, at_front=options.at_front)
     for row in rows:
         emit_on_commit(enqueued, row)
@@ -108,9 +112,13 @@ def perform_now(job_class: type[ContinuableJob], args: tuple[Any, ...], kwargs: 
 def bind(job_class: type[ContinuableJob], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise `TypeError` as Python would if `perform` does not take these arguments."""
     try:
-        inspect.signature(_perform(job_class)).bind(None, *args, **kwargs)
+        _signature(_perform(job_class)).bind(None, *args, **kwargs)
     except TypeError as error:
         raise TypeError(f"{job_class.__name__}.perform() {error}") from None
+
+
+# Making it takes longer than all else that is checked here.
+_signature = functools.lru_cache(maxsize=1024)(inspect.signature)
 
 
 def _perform(job_class: type[ContinuableJob]) -> Callable[..., Any]:
@@ -135,7 +143,10 @@ def _shared(job_class: type[ContinuableJob], options: Options) -> dict[str, Any]
         _check_limited(queue_name, name)
     run_after = _moment(options.run_after, name)
     parent, parent_step = _parent()
+    now = timezone.now()
     return {
+        "created_at": now,
+        "enqueued_at": now,
         "parent": parent,
         "parent_step": parent_step,
         "job_path": path,
@@ -192,8 +203,15 @@ def _insert(continuation: Continuation) -> Continuation | None:
     emit(enqueueing, continuation)
     if continuation.key is not None:
         return insert_or_find(continuation, alias)
-    continuation.save(using=alias, force_insert=True)
+    columns_of(Continuation, alias).insert(continuation, connections[alias])
     return None
+
+
+def _insert_all(rows: Sequence[Continuation], alias: str) -> None:
+    columns = columns_of(Continuation, alias)
+    with transaction.atomic(using=alias, savepoint=False):
+        for batch in batches(rows):
+            columns.insert_all(batch, connections[alias])
 
 
 def _compare(holder: Continuation, wanted: Continuation) -> None:

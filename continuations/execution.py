@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, transaction
@@ -13,10 +13,11 @@ from django.utils import timezone
 from rq.exceptions import ShutDownImminentException
 from rq.timeouts import BaseTimeoutException
 
-from . import attributes, codec, current, log, signals
+from . import attributes, codec, current, log, shortcuts, signals
 from .claim import Claim, Refusal, claim
 from .conf import settings
 from .delivery import deliver
+from .ends import Outcome, changes_of, fill, tell
 from .errors import (
     CheckpointError,
     CrashLimitError,
@@ -25,7 +26,6 @@ from .errors import (
     SerializationError,
     as_exception,
     fields_of,
-    traceback_of,
 )
 from .family import after_end
 from .followup import on_end
@@ -34,14 +34,13 @@ from .isolation import atomic
 from .loading import load_job_class
 from .missing import MISSING
 from .models import Continuation, Execution, StepRecord
-from .onward import onward
 from .outages import PAUSES, TROUBLE, insistently, is_away, reconnect, tells_of_a_loss
 from .outcome import FRONT_REASONS, Decision, Ending, Situation, at_limit, decide
 from .progress import Progress
 from .records import PassedStep
 from .sequence import Sequence
 from .stopping import Stopping
-from .transitions import ARROWS, FINISHED, Status
+from .transitions import ARROWS, Status
 
 if TYPE_CHECKING:
     import uuid
@@ -50,32 +49,8 @@ if TYPE_CHECKING:
     from .workplace import Workplace
 
 
-ENDS = {
-    Status.SUCCEEDED: signals.succeeded,
-    Status.FAILED: signals.failed,
-    Status.DISCARDED: signals.discarded,
-    Status.CANCELLED: signals.cancelled,
-}
 # Seconds to rest after a race that our own statement lost, so that the same race is not run at once.
 TROUBLE_PAUSE = 1.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the runner tells RQ."""
-
-    continuation: Continuation | None
-    # None: this delivery did not run, or lost the continuation while it did.
-    status: Status | None = None
-    refusal: Refusal | None = None
-    error: BaseException | None = None
-    # Seconds to wait where it is, then go on with the same delivery.
-    wait: float = 0.0
-    # The next delivery has been pushed under a number of its own; this one rests or ends.
-    moved_on: bool = False
-    at_front: bool = False
-    # KeyboardInterrupt or SystemExit that ended the job: a caller wants it to go on its way.
-    stop: BaseException | None = None
 
 
 def execute(pk: uuid.UUID, delivery: int, place: Workplace) -> Outcome:
@@ -205,6 +180,8 @@ class _Running:
         if self.sequence is not None and self.sequence.timed_out is not None and ending.forced is None and ending.error:
             # Whoever lets it try again lets it wait again.
             self.sequence.timed_out.begin_again(None)
+        if (outcome := self._succeed(ending, result_json)) is not None:
+            return outcome
         # A hook runs in it, at the project's level. Who parks runs none, and has to see what came at the last moment.
         with transaction.atomic(using=self.alias) if ending.rest is None else atomic(self.alias):
             row = Continuation.objects.using(self.alias).select_for_update().filter(pk=self.continuation.pk).first()
@@ -225,7 +202,7 @@ class _Running:
             outcome = self._write(row, decision, result_json)
             self._follow_up(row, decision, last_try=last_try)
             after_end(row)
-        self._tell(row, decision)
+        tell(row, self.execution, decision, self.progress.step)
         return outcome
 
     def _recognise(self, row: Continuation, ending: Ending) -> Outcome:
@@ -305,64 +282,58 @@ class _Running:
             step=None if step is None else step.name,
         )
 
+    def _succeed(self, ending: Ending, result_json: str | None) -> Outcome | None:
+        """The way most executions end: nothing has to be read for it, and nobody's code runs. None: it is not that."""
+        is_plain = ending.is_return and self.progress.step is None and not self._has("on_success")
+        if not is_plain or self.left_open or not shortcuts.are_there(self.alias):
+            return None
+        row = self.continuation
+        decision = self._decide(row, ending)
+        outcome, changes = changes_of(self.job_class, row, decision, result_json, self.place)
+        if not shortcuts.end(row, self.execution, changes, self._fill_execution(decision)):
+            return None
+        fill(row, changes)
+        after_end(row)
+        tell(row, self.execution, decision, self.progress.step)
+        return outcome
+
     def _write(self, row: Continuation, decision: Decision, result_json: str | None) -> Outcome:
-        now = timezone.now()
         step = self.progress.step
-        record = self._record()
-        changes: dict[str, Any] = {
-            **decision.changes,
-            "status": decision.status,
-            "reason": decision.reason,
-            "owner": None,
-        }
-        if decision.status in FINISHED:
-            changes |= {"finished_at": now, "active_key": None}
-        if decision.status == Status.SUCCEEDED:
-            changes["result_json"] = result_json
-        changes |= fields_of(decision.error) | {
-            "error_traceback": "" if decision.error is None else traceback_of(decision.error)
-        }
-        goes_on = onward(self.job_class, row, decision, self.place, now)
-        changes |= goes_on.changes
-        outcome = Outcome(
-            row,
-            decision.status,
-            error=decision.error,
-            wait=goes_on.wait,
-            moved_on=goes_on.moved_on,
-            at_front=goes_on.at_front,
-        )
-        if decision.status in FINISHED and row.delivery == 0:
-            changes |= {"anchor_open": False}
-            if decision.status != Status.CANCELLED:
-                changes["check_after"] = None
+        outcome, changes = changes_of(self.job_class, row, decision, result_json, self.place)
         Continuation.objects.using(self.alias).filter(pk=row.pk).update(**changes)
         if step is not None and not self.progress.write_last(step):
             # Cannot be: the row's lock is ours. If it is, write nothing at all.
             transaction.set_rollback(True, using=self.alias)
             return Outcome(row, refusal=Refusal.SUPERSEDED)
-        for name, value in changes.items():
-            setattr(row, name, value)
-        self.execution.finished_at = now
-        self.execution.outcome = decision.status.value
-        self.execution.reason = decision.reason
-        self.execution.step = "" if record is None else record.name
-        self.execution.cursor_after_json = None if record is None else record.cursor_json
-        for name, value in fields_of(decision.error).items():
-            setattr(self.execution, name, value)
-        changed = ("finished_at", "outcome", "reason", "step", "cursor_after_json", *fields_of(decision.error))
-        self.execution.save(using=self.alias, update_fields=changed)
+        fill(row, changes)
+        self.execution.save(using=self.alias, update_fields=self._fill_execution(decision))
         if outcome.moved_on and not row.is_told_only:
             deliver(row)
         return outcome
 
+    def _fill_execution(self, decision: Decision) -> tuple[str, ...]:
+        """Put onto the execution how it ended. Gives the names of what that changes."""
+        record = self._record()
+        changes: dict[str, Any] = {
+            "finished_at": timezone.now(),
+            "outcome": decision.status.value,
+            "reason": decision.reason,
+            "step": "" if record is None else record.name,
+            "cursor_after_json": None if record is None else record.cursor_json,
+            **fields_of(decision.error),
+        }
+        fill(self.execution, changes)
+        return tuple(changes)
+
     def _follow_up(self, row: Continuation, decision: Decision, *, last_try: bool) -> None:
         if self.job is None or decision.status not in (Status.SUCCEEDED, Status.FAILED):
             return
-        kind, hook = type(self.job), "on_success" if decision.status == Status.SUCCEEDED else "on_failure"
-        if getattr(kind, hook) is not getattr(Hooks, hook):
+        if self._has("on_success" if decision.status == Status.SUCCEEDED else "on_failure"):
             self.job._bind(row, None, None)
             on_end(self.job, row, decision.error, last_try=last_try)
+
+    def _has(self, hook: str) -> bool:
+        return self.job is not None and getattr(type(self.job), hook) is not getattr(Hooks, hook)
 
     def _record(self) -> PassedStep | StepRecord | None:
         """The step in progress, or the last one that was completed."""
@@ -371,23 +342,6 @@ class _Running:
         if self.sequence is not None and self.sequence.in_progress is not None:
             return self.sequence.in_progress
         return self.sequence.completed[-1] if self.sequence is not None and self.sequence.completed else None
-
-    def _tell(self, row: Continuation, decision: Decision) -> None:
-        """Tell listeners, the log among them, how it ended."""
-        step = self.progress.step
-        facts: dict[str, Any] = {"execution": self.execution}
-        if decision.status not in (Status.SUCCEEDED, Status.CANCELLED):
-            facts |= {"step": None, "cursor": None} if step is None else {"step": step.name, "cursor": step.cursor}
-        if decision.status in ENDS:
-            if decision.error is not None:
-                facts["error"] = decision.error
-            signals.emit(ENDS[decision.status], row, **facts)
-            return
-        signals.emit(
-            signals.interrupted, row, **facts, reason=decision.reason, error=decision.error, wait=decision.wait
-        )
-        if decision.status == Status.PAUSED:
-            signals.emit(signals.paused, row)
 
 
 def _left(interrupt: Interrupt) -> Ending:

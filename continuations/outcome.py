@@ -37,6 +37,11 @@ class Ending:
     # The error was raised into the job from outside (time-out, shutdown); this says by whom, as a reason.
     forced: str | None = None
 
+    @property
+    def is_return(self) -> bool:
+        """`perform` has come to its end."""
+        return self.reason is None and self.error is None and self.forced is None
+
 
 @dataclass(frozen=True)
 class Situation:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import uuid
+    from collections.abc import Callable
 
     from rq.job import Job
 
-    from .execution import Outcome
+    from .ends import Outcome
     from .models import Continuation
     from .workplace import RQWorkplace, Workplace
 
@@ -59,7 +60,8 @@ def _run_on_worker(pk: uuid.UUID, number: int, job: Job, place: RQWorkplace) -> 
         with place:
             try:
                 try:
-                    recover_in_passing(job.connection)
+                    if not place.recovers:
+                        recover_in_passing(job.connection)
                     outcome = execute(pk, number, place)
                 except (BaseTimeoutException, ShutDownImminentException) as error:
                     # Before the job had begun: a claim may have to wait. RQ would tell its callbacks of a failure.
@@ -67,7 +69,6 @@ def _run_on_worker(pk: uuid.UUID, number: int, job: Job, place: RQWorkplace) -> 
                     return _retry(job, at_front=True)
                 # What follows is no work of the job's, and may have to wait.
                 place.disarm()
-                _await_redis(job, place)
                 return _Answer(job, place, number).give(outcome)
             except Error as error:
                 place.disarm()
@@ -107,6 +108,9 @@ class _Answer:
         from .transitions import FINISHED, Status
 
         row = outcome.continuation
+        if outcome.refusal in (None, Refusal.ENDED) and row is not None and row.status in FINISHED:
+            return self._end(row, outcome.error)
+        _insist(self._job, self._place, self._job.connection.ping)
         if outcome.refusal in (Refusal.OWNED, Refusal.SUPERSEDED):
             return self._leave_no_trace()
         if outcome.refusal is Refusal.EARLY and row is not None:
@@ -116,8 +120,6 @@ class _Answer:
         if outcome.refusal is Refusal.GONE or row is None:
             logger.warning("%s: the continuation was deleted", self._job.id)
             return "deleted"
-        if outcome.refusal is Refusal.ENDED or row.status in FINISHED:
-            return self._end(row, outcome.error)
         if outcome.moved_on or row.status == Status.PAUSED:
             return self._rest()
         if outcome.wait:
@@ -125,14 +127,12 @@ class _Answer:
         return _retry(self._job, at_front=outcome.at_front)
 
     def _end(self, row: Continuation, error: BaseException | None) -> Any:
-        from rq.registry import ScheduledJobRegistry
-
         from .delivery import report_end
         from .models import Continuation
         from .transitions import Status
 
         # A duplicate in a worker without horses may have laid it down there.
-        ScheduledJobRegistry(self._job.origin, connection=self._job.connection).remove(self._job)  # type: ignore[no-untyped-call]
+        _insist(self._job, self._place, self._unschedule)
         if self._number:
             if row.anchor_open:
                 report_end(row)
@@ -146,6 +146,11 @@ class _Answer:
             # RQ's on_failure and its FailedJobRegistry, at once and for good.
             self._job.retries_left = 0
             raise
+
+    def _unschedule(self) -> None:
+        from rq.registry import ScheduledJobRegistry
+
+        ScheduledJobRegistry(self._job.origin, connection=self._job.connection).remove(self._job)  # type: ignore[no-untyped-call]
 
     def _rest(self) -> Any:
         """The continuation goes on elsewhere. The anchor must not end before it does; other ids just end."""
@@ -207,8 +212,8 @@ def _scheduler_runs(queue_name: str) -> bool:
     return backend().wakes_up(queue_name)
 
 
-def _await_redis(job: Job, place: Workplace) -> None:
-    """Wait until Redis answers, or until told to stop.
+def _insist(job: Job, place: Workplace, command: Callable[[], Any]) -> None:
+    """Give Redis a command until it answers, or until told to stop.
 
     RQ takes down our answer right after this. If it cannot, it takes the job for abandoned some minutes later: only
     then would it call callbacks, among them the one for failures, and enqueue dependents.
@@ -218,7 +223,7 @@ def _await_redis(job: Job, place: Workplace) -> None:
     waits = False
     while True:
         try:
-            job.connection.ping()
+            command()
         except (RedisError, OSError) as error:
             if not waits:
                 logger.warning("%s: Redis does not answer (%s); waiting to tell it of the outcome", job.id, error)

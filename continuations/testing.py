@@ -19,7 +19,7 @@ from .stopping import Stop, probes
 from .workplace import Workplace
 
 if TYPE_CHECKING:
-    from .execution import Outcome
+    from .ends import Outcome
     from .job import ContinuableJob
     from .models import Continuation
     from .querysets import ContinuationQuerySet

@@ -16,9 +16,10 @@ from rq.worker import BaseWorker
 
 from .delivery import RUNNER
 from .liveness import LEASE, LEASE_FIELD, RENEWAL, lease_key
-from .workplace import FLAG_SIZE, set_stop_flag, share_stop_flag
+from .workplace import FLAG_SIZE, NO_FLAG, set_stop_flag, share
 
 if TYPE_CHECKING:
+    from redis import Redis
     from redis.client import Pipeline
     from rq import Queue
     from rq.executions import Execution
@@ -40,20 +41,23 @@ class ContinuableWorkerMixin(BaseWorker):
         # RQ's parent looks after its horse at this interval; it renews the lease then.
         kwargs.setdefault("job_monitoring_interval", RENEWAL)
         super().__init__(*args, **kwargs)
-        self._stop_flag: mmap.mmap | None = None
+        self._stop_flag: mmap.mmap | bytes = NO_FLAG
         self._interrupting = False
         self._looked_at = -math.inf
 
     def work(self, burst: bool = False, *args: Any, **kwargs: Any) -> bool:
         # Here and not in each horse, which would take longer for it than for a small job.
-        importlib.import_module(f"{__package__}.execution")
+        importlib.import_module(f"{__package__}.preparing").prepare()
         # Made here: dashboards make workers too, to look at them. A forked horse shares the page.
         self._stop_flag = mmap.mmap(-1, FLAG_SIZE)
-        share_stop_flag(self._stop_flag)
-        return super().work(burst, *args, **{**kwargs, "with_scheduler": True})
+        share(self._stop_flag)
+        try:
+            return super().work(burst, *args, **{**kwargs, "with_scheduler": True})
+        finally:
+            share(NO_FLAG)
 
     def handle_warm_shutdown_request(self) -> None:
-        if self._stop_flag is not None:
+        if isinstance(self._stop_flag, mmap.mmap):
             set_stop_flag(self._stop_flag)
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
 
@@ -78,9 +82,12 @@ class ContinuableWorkerMixin(BaseWorker):
 
     def prepare_execution(self, job: Job) -> Execution:
         execution = super().prepare_execution(job)
-        self._renew_lease(execution)
-        # Says, for as long as RQ's record lives, that a missing lease means death, also before the job is claimed.
-        self.connection.hset(execution.key, LEASE_FIELD, int(LEASE))
+        with self.connection.pipeline(transaction=False) as pipeline:
+            self._set_lease(execution, pipeline)
+            # Says, for as long as RQ's record lives, that a missing lease means death, also before the job is claimed.
+            pipeline.hset(execution.key, LEASE_FIELD, int(LEASE))
+            pipeline.execute()
+        share(self._stop_flag, job.id, execution.id)
         return execution
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
@@ -125,9 +132,12 @@ class ContinuableWorkerMixin(BaseWorker):
         finally:
             close_all()
 
+    def _set_lease(self, execution: Execution, connection: Redis) -> None:
+        connection.set(lease_key(execution.id), self.name, ex=int(LEASE))
+
     def _renew_lease(self, execution: Execution) -> None:
         try:
-            self.connection.set(lease_key(execution.id), self.name, ex=int(LEASE))
+            self._set_lease(execution, self.connection)
         except (RedisError, OSError) as error:
             self.log.warning("Worker %s: lease not renewed: %s", self.name, error)
 
@@ -141,19 +151,32 @@ class ContinuableSpawnWorker(ContinuableWorkerMixin, SpawnWorker):
 
 
 class ContinuableSimpleWorker(ContinuableWorkerMixin, SimpleWorker):
-    """The same in one process. A thread renews the lease while a job runs; nothing is forked meanwhile."""
+    """The same in one process. A thread renews the lease while jobs run; it ends soon after the last."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lease_keeper: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._is_busy = False
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        ended = threading.Event()
-        lease = threading.Thread(target=self._keep_lease, args=(ended,), daemon=True)
-        lease.start()
+        with self._lock:
+            self._is_busy = True
+            # Not one for each job: starting it is a tenth of what a small job takes.
+            if self._lease_keeper is None:
+                self._lease_keeper = threading.Thread(target=self._keep_leases, daemon=True)
+                self._lease_keeper.start()
         try:
             super().execute_job(job, queue)
         finally:
-            ended.set()
-            lease.join()
+            self._is_busy = False
 
-    def _keep_lease(self, ended: threading.Event) -> None:
-        while not ended.wait(RENEWAL):
+    def _keep_leases(self) -> None:
+        while True:
+            time.sleep(RENEWAL)
+            with self._lock:
+                if not self._is_busy:
+                    self._lease_keeper = None
+                    return
             for execution in list(self.executions.values()):
                 self._renew_lease(execution)

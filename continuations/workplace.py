@@ -10,7 +10,7 @@ import signal
 import struct
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from redis.exceptions import RedisError
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
@@ -42,13 +42,23 @@ NO_FLAG = b"\0"
 FLAG_SIZE = 16
 _MOMENT = struct.Struct("d")
 
-_shared_flag: StopFlag = NO_FLAG
+
+class Shared(NamedTuple):
+    """What a worker that knows of continuations tells the executions of its process, and horses that it forks."""
+
+    stop_flag: StopFlag = NO_FLAG
+    # RQ's ids of the job that it has prepared last, and of its execution, which has a lease.
+    rq_job_id: str = ""
+    rq_execution_id: str = ""
 
 
-def share_stop_flag(flag: mmap.mmap) -> None:
-    """Called by a worker before it forks: executions of this process and its horses look at `flag`."""
-    global _shared_flag
-    _shared_flag = flag
+_shared = Shared()
+
+
+def share(stop_flag: StopFlag, rq_job_id: str = "", rq_execution_id: str = "") -> None:
+    """Called by such a worker when it begins, before each execution, and with `NO_FLAG` when it ends."""
+    global _shared
+    _shared = Shared(stop_flag, rq_job_id, rq_execution_id)
 
 
 def set_stop_flag(flag: mmap.mmap | bytearray) -> None:
@@ -73,6 +83,10 @@ class Workplace:
     runs_early = False
     # Whether a short `sleep` may be spent here where no scheduler would end it; a caller is not kept waiting.
     sleeps = False
+    # This delivery has been here before, as far as anybody knows: a claim does not try first whether it is the first.
+    comes_again = False
+    # Whoever runs this looks for lost continuations by itself.
+    recovers = False
 
     def __init__(self) -> None:
         self._signals = Signals(self._note_stop, keep=False)
@@ -172,7 +186,11 @@ class RQWorkplace(Workplace):
         self.in_horse = os.environ.get("RQ_JOB_ID") == job.id
         self._signals = Signals(self._note_stop, keep=self.in_horse)
         self._parent = os.getppid()
-        self.stop_flag = _shared_flag
+        self.stop_flag = _shared.stop_flag
+        self.recovers = self.stop_flag is not NO_FLAG
+        self.comes_again = bool(job.number_of_retries)
+        if _shared.rq_job_id == job.id:
+            self.rq_execution_id, self.lease = _shared.rq_execution_id, LEASE
 
     @functools.cached_property
     def rq_execution_id(self) -> str:  # type: ignore[override]

@@ -9,7 +9,8 @@ from typing import Any, Generic, Self, TypeVar
 
 from django.db import connection, connections
 
-from continuations.execution import Outcome, execute
+from continuations.ends import Outcome
+from continuations.execution import execute
 from continuations.models import Continuation
 from tests.shapes import Bench
 

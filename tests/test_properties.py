@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from continuations import ContinuableJob, Step, Stop, TransitionError, attribute, attributes, discard_on, retry_on
 from continuations.claim import Refusal
 from continuations.delivery import queue_named
-from continuations.execution import Outcome, execute
+from continuations.ends import Outcome
+from continuations.execution import execute
 from continuations.models import Continuation, Execution
 from continuations.patient import Patient
 from continuations.servers import Servers

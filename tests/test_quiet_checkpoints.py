@@ -14,7 +14,8 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from continuations import ContinuableJob, Step
-from continuations.execution import Outcome, execute
+from continuations.ends import Outcome
+from continuations.execution import execute
 from continuations.models import StepRecord
 from continuations.progress import Progress
 from continuations.transitions import Status

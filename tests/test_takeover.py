@@ -12,7 +12,8 @@ from django.db import connection, transaction
 
 from continuations import ContinuableJob, Step
 from continuations.claim import Refusal
-from continuations.execution import Outcome, execute
+from continuations.ends import Outcome
+from continuations.execution import execute
 from continuations.models import Continuation, StepRecord
 from continuations.testing import run_until_finished
 from continuations.workplace import Workplace

@@ -1,0 +1,130 @@
+"""Columns of our tables in statements that are written by hand: the text is made once, values are what the ORM passes.
+
+Only for what happens for each job. Everything else asks the ORM, which builds its statements anew each time.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from django.db import connections, transaction
+from django.db.models import DateTimeField, Field, ForeignKey, JSONField, Model, UUIDField
+from django.db.models.signals import post_save, pre_save
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+M = TypeVar("M", bound=Model)
+
+# Backends that return columns of what they change.
+RETURNING = frozenset({"postgresql", "sqlite"})
+# Fields whose values databases want in different forms. What others would make of a number or a text is the same.
+_ADAPTED = (DateTimeField, ForeignKey, JSONField, UUIDField)
+
+
+class Columns(Generic[M]):
+    """The columns of a model on one kind of database."""
+
+    def __init__(self, model: type[M], connection: BaseDatabaseWrapper) -> None:
+        self._model = model
+        self._fields: dict[str, Field[Any, Any]] = {field.attname: field for field in model._meta.concrete_fields}
+        self._adapted = {name: field for name, field in self._fields.items() if isinstance(field, _ADAPTED)}
+        self._quote = connection.ops.quote_name
+        self._types = {name: field.db_type(connection) for name, field in self._fields.items()}
+        self._is_strict = connection.vendor == "postgresql"
+        self._converters = list(self._find_converters(connection))
+        self.table = self._quote(model._meta.db_table)
+        self.names = tuple(self._fields)
+        places = ", ".join(["%s"] * len(self.names))
+        self._insert = f"INSERT INTO {self.table} ({self.listed()}) VALUES ({places})"  # noqa: S608
+
+    def __getitem__(self, name: str) -> str:
+        """The column of an attribute, quoted."""
+        return self._quote(self._fields[name].column or "")
+
+    def listed(self, names: Iterable[str] | None = None) -> str:
+        """Columns with commas between them; all of them by default."""
+        return ", ".join(self[name] for name in (self.names if names is None else names))
+
+    def assigned(self, names: Iterable[str]) -> str:
+        """What an UPDATE sets, with a placeholder for each."""
+        return ", ".join(f"{self[name]} = %s" for name in names)
+
+    def typed(self, name: str) -> str:
+        """A placeholder outside VALUES and SET, where PostgreSQL cannot guess the type."""
+        return f"%s::{self._types[name]}" if self._is_strict else "%s"
+
+    def value(self, name: str, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        """What the driver gets for an attribute."""
+        field = self._adapted.get(name)
+        return value if field is None else field.get_db_prep_save(value, connection)
+
+    def values(self, row: M, names: Iterable[str], connection: BaseDatabaseWrapper) -> list[Any]:
+        """What the driver gets for attributes of a row."""
+        adapted, found = self._adapted, row.__dict__
+        return [
+            adapted[name].get_db_prep_save(found[name], connection) if name in adapted else found[name]
+            for name in names
+        ]
+
+    def insert(self, row: M, connection: BaseDatabaseWrapper) -> None:
+        """Store a new row, as `save` does, for which nobody listens."""
+        kind = type(row)
+        if pre_save.has_listeners(kind) or post_save.has_listeners(kind):
+            row.save(using=connection.alias, force_insert=True)
+            return
+        with transaction.mark_for_rollback_on_error(using=connection.alias), connection.cursor() as cursor:
+            cursor.execute(self._insert, self.values(row, self.names, connection))
+        is_stored(row, connection.alias)
+
+    def insert_all(self, rows: Sequence[M], connection: BaseDatabaseWrapper) -> None:
+        """Store new rows with one statement, as `bulk_create` does."""
+        if not self._is_strict:
+            self._model._base_manager.using(connection.alias).bulk_create(rows)
+            return
+        # What is the same in all of them is said once, and prepared once.
+        first = rows[0].__dict__
+        differing = [name for name in self.names if any(row.__dict__[name] != first[name] for row in rows)]
+        same = [name for name in self.names if name not in differing]
+        arrays = ", ".join(f"%s::{self._types[name]}[]" for name in differing)
+        text = (
+            f"INSERT INTO {self.table} ({self.listed([*same, *differing])}) "  # noqa: S608
+            f"SELECT {', '.join(map(self.typed, same))}, each.* FROM UNNEST({arrays}) AS each"
+        )
+        params = self.values(rows[0], same, connection)
+        params += [[self.value(name, row.__dict__[name], connection) for row in rows] for name in differing]
+        with transaction.mark_for_rollback_on_error(using=connection.alias), connection.cursor() as cursor:
+            cursor.execute(text, params)
+        for row in rows:
+            is_stored(row, connection.alias)
+
+    def read(self, values: Sequence[Any], connection: BaseDatabaseWrapper) -> M:
+        """The row behind all columns, in the order of `names`."""
+        read = list(values)
+        for place, column, converters in self._converters:
+            value = read[place]
+            for converter in converters:
+                value = converter(value, column, connection)
+            read[place] = value
+        return self._model.from_db(connection.alias, self.names, read)
+
+    def _find_converters(self, connection: BaseDatabaseWrapper) -> Iterable[tuple[int, Any, list[Callable[..., Any]]]]:
+        # As the ORM's compiler does.
+        for place, field in enumerate(self._fields.values()):
+            column = field.get_col(self._model._meta.db_table)
+            converters = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+            if converters:
+                yield place, column, converters
+
+
+def is_stored(row: Model, alias: str) -> None:
+    """Tell a row that it was written, as the ORM does."""
+    row._state.adding, row._state.db = False, alias
+
+
+@functools.cache
+def columns_of(model: type[M], alias: str) -> Columns[M]:
+    """The columns of a model on a database, made once. Opens no connection to PostgreSQL or SQLite."""
+    return Columns(model, connections[alias])
