@@ -79,26 +79,31 @@ class Columns(Generic[M]):
             cursor.execute(self._insert, self.values(row, self.names, connection))
         is_stored(row, connection.alias)
 
-    def insert_all(self, rows: Sequence[M], connection: BaseDatabaseWrapper) -> None:
-        """Store new rows with one statement, as `bulk_create` does."""
+    def insert_all(self, rows: Sequence[M], connection: BaseDatabaseWrapper, size: int) -> None:
+        """Store new rows, at most `size` in a statement, as `bulk_create` does."""
         if not self._is_strict:
-            self._model._base_manager.using(connection.alias).bulk_create(rows)
+            self._model._base_manager.using(connection.alias).bulk_create(rows, batch_size=size)
             return
-        # What is the same in all of them is said once, and prepared once.
-        first = rows[0].__dict__
-        differing = [name for name in self.names if any(row.__dict__[name] != first[name] for row in rows)]
+        with transaction.atomic(using=connection.alias, savepoint=False), connection.cursor() as cursor:
+            for start in range(0, len(rows), size):
+                cursor.execute(*self._insert_of(rows[start : start + size], connection))
+        for row in rows:
+            is_stored(row, connection.alias)
+
+    def _insert_of(self, rows: Sequence[M], connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+        """One INSERT, in which what is the same in all rows is said once, and prepared once."""
+        first, key = rows[0].__dict__, self._model._meta.pk.attname
+        differing = [
+            name for name in self.names if name == key or any(row.__dict__[name] != first[name] for row in rows)
+        ]
         same = [name for name in self.names if name not in differing]
         arrays = ", ".join(f"%s::{self._types[name]}[]" for name in differing)
         text = (
             f"INSERT INTO {self.table} ({self.listed([*same, *differing])}) "  # noqa: S608
-            f"SELECT {', '.join(map(self.typed, same))}, each.* FROM UNNEST({arrays}) AS each"
+            f"SELECT {', '.join([*map(self.typed, same), 'each.*'])} FROM UNNEST({arrays}) AS each"
         )
         params = self.values(rows[0], same, connection)
-        params += [[self.value(name, row.__dict__[name], connection) for row in rows] for name in differing]
-        with transaction.mark_for_rollback_on_error(using=connection.alias), connection.cursor() as cursor:
-            cursor.execute(text, params)
-        for row in rows:
-            is_stored(row, connection.alias)
+        return text, params + [[self.value(name, row.__dict__[name], connection) for row in rows] for name in differing]
 
     def read(self, values: Sequence[Any], connection: BaseDatabaseWrapper) -> M:
         """The row behind all columns, in the order of `names`."""

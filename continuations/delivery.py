@@ -276,22 +276,18 @@ def deliver_many(continuations: Sequence[Continuation], *, at_front: bool = Fals
     """`deliver` for continuations that share queue, options and time, in batches. The first of them is to run first."""
     if not continuations:
         return
+    batches = [continuations[start : start + BATCH] for start in range(0, len(continuations), BATCH)]
 
     def push() -> None:
-        left, found = len(continuations), batches(continuations)
+        left = len(continuations)
         try:
-            for batch in reversed(found) if at_front else found:
+            for batch in reversed(batches) if at_front else batches:
                 backend().push_many(batch, at_front=at_front)
                 left -= len(batch)
         except (RedisError, OSError) as error:
             _not_delivered(f"{left} continuations of {continuations[0].job_name} are", continuations[0], error)
 
     transaction.on_commit(push, using=continuations[0]._state.db, robust=True)
-
-
-def batches(continuations: Sequence[Continuation]) -> list[Sequence[Continuation]]:
-    """So many as one statement stores, and one MULTI pushes."""
-    return [continuations[start : start + BATCH] for start in range(0, len(continuations), BATCH)]
 
 
 def report_end(continuation: Continuation) -> None:

@@ -9,18 +9,18 @@ import functools
 import inspect
 import json
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.utils import timezone
 
 from . import codec, log, rq_options, upkeep
 from .columns import columns_of
 from .conf import database, require_autocommit
 from .current import current_job
-from .delivery import batches, deliver, deliver_many, queue_named
+from .delivery import BATCH, deliver, deliver_many, queue_named
 from .ends import Outcome
 from .errors import ContinuationError, JobDefinitionError, UnknownQueueError
 from .execution import execute
@@ -81,7 +81,7 @@ def enqueue_many(
     require_autocommit(alias)
     for row in rows:
         emit(enqueueing, row)
-    _insert_all(rows, alias)
+    columns_of(Continuation, alias).insert_all(rows, connections[alias], BATCH)
     deliver_many(rows, at_front=options.at_front)
     for row in rows:
         emit_on_commit(enqueued, row)
@@ -205,13 +205,6 @@ def _insert(continuation: Continuation) -> Continuation | None:
         return insert_or_find(continuation, alias)
     columns_of(Continuation, alias).insert(continuation, connections[alias])
     return None
-
-
-def _insert_all(rows: Sequence[Continuation], alias: str) -> None:
-    columns = columns_of(Continuation, alias)
-    with transaction.atomic(using=alias, savepoint=False):
-        for batch in batches(rows):
-            columns.insert_all(batch, connections[alias])
 
 
 def _compare(holder: Continuation, wanted: Continuation) -> None:

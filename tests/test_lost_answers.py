@@ -45,7 +45,9 @@ def items() -> list[str]:
 
 
 def is_commit_of(kind: str, transaction: bytes) -> bool:
-    return re.search(COMMITS[kind] + rb".*COMMIT\0?$", transaction, re.DOTALL | re.IGNORECASE) is not None
+    # PostgreSQL commits a claim and a plain outcome in the statement that writes them.
+    ends = rb".*(COMMIT|SELECT \* FROM changed)\0?$"
+    return re.search(COMMITS[kind] + ends, transaction, re.DOTALL | re.IGNORECASE) is not None
 
 
 def nth(index: int) -> Callable[[bytes], bool]:
