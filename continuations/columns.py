@@ -37,8 +37,7 @@ class Columns(Generic[M]):
         self._converters = list(self._find_converters(connection))
         self.table = self._quote(model._meta.db_table)
         self.names = tuple(self._fields)
-        places = ", ".join(["%s"] * len(self.names))
-        self._insert = f"INSERT INTO {self.table} ({self.listed()}) VALUES ({places})"  # noqa: S608
+        self._insert = functools.cache(self._make_insert)
 
     def __getitem__(self, name: str) -> str:
         """The column of an attribute, quoted."""
@@ -76,7 +75,9 @@ class Columns(Generic[M]):
             row.save(using=connection.alias, force_insert=True)
             return
         with transaction.mark_for_rollback_on_error(using=connection.alias), connection.cursor() as cursor:
-            cursor.execute(self._insert, self.values(row, self.names, connection))
+            # What is not said is NULL, and nobody has to say it or to read it.
+            names = tuple(name for name in self.names if row.__dict__[name] is not None)
+            cursor.execute(self._insert(names), self.values(row, names, connection))
         is_stored(row, connection.alias)
 
     def insert_all(self, rows: Sequence[M], connection: BaseDatabaseWrapper, size: int) -> None:
@@ -92,18 +93,18 @@ class Columns(Generic[M]):
 
     def _insert_of(self, rows: Sequence[M], connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
         """One INSERT, in which what is the same in all rows is said once, and prepared once."""
-        first, key = rows[0].__dict__, self._model._meta.pk.attname
-        differing = [
-            name for name in self.names if name == key or any(row.__dict__[name] != first[name] for row in rows)
-        ]
-        same = [name for name in self.names if name not in differing]
+        found = {name: [row.__dict__[name] for row in rows] for name in self.names}
+        same = [name for name, values in found.items() if all(value == values[0] for value in values)]
+        # One has no other row to differ from, and something has to be unnested.
+        same = [name for name in same if not self._fields[name].primary_key]
+        differing = [name for name in self.names if name not in same]
         arrays = ", ".join(f"%s::{self._types[name]}[]" for name in differing)
         text = (
             f"INSERT INTO {self.table} ({self.listed([*same, *differing])}) "  # noqa: S608
             f"SELECT {', '.join([*map(self.typed, same), 'each.*'])} FROM UNNEST({arrays}) AS each"
         )
-        params = self.values(rows[0], same, connection)
-        return text, params + [[self.value(name, row.__dict__[name], connection) for row in rows] for name in differing]
+        arrays_of_values = [[self.value(name, value, connection) for value in found[name]] for name in differing]
+        return text, self.values(rows[0], same, connection) + arrays_of_values
 
     def read(self, values: Sequence[Any], connection: BaseDatabaseWrapper) -> M:
         """The row behind all columns, in the order of `names`."""
@@ -114,6 +115,9 @@ class Columns(Generic[M]):
                 value = converter(value, column, connection)
             read[place] = value
         return self._model.from_db(connection.alias, self.names, read)
+
+    def _make_insert(self, names: tuple[str, ...]) -> str:
+        return f"INSERT INTO {self.table} ({self.listed(names)}) VALUES ({', '.join(['%s'] * len(names))})"  # noqa: S608
 
     def _find_converters(self, connection: BaseDatabaseWrapper) -> Iterable[tuple[int, Any, list[Callable[..., Any]]]]:
         # As the ORM's compiler does.
