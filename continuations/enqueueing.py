@@ -99,6 +99,7 @@ def perform_now(job_class: type[ContinuableJob], args: tuple[Any, ...], kwargs: 
                 break
             if outcome.wait and not place.wait(outcome.wait):
                 break
+            place.comes_again = True
     continuation.refresh_from_db()
     if outcome.status in (Status.INTERRUPTED, Status.WAITING) and not outcome.moved_on:
         deliver(continuation)

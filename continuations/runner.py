@@ -92,6 +92,7 @@ def _run_here(pk: uuid.UUID, number: int, place: Workplace) -> Any:
                 break
             if outcome.wait and not place.wait(outcome.wait):
                 break
+            place.comes_again = True
     return _report(outcome.continuation, outcome.error)
 
 
