@@ -52,6 +52,7 @@ class Step:
         # Cursor after the item in hand, and how much that item counts, while a turn of `iterate` lasts.
         self._after: Any = NOTHING
         self._size = 1
+        self._processed = record.processed
         self._turn_done = False
         self._walk: Rows[Any] | None = None
         self._lazy_total: Any = None
@@ -119,7 +120,7 @@ class Step:
             if value is not None:
                 self._check_count(value, f"progress({name}=...) was given")
         if done is not None:
-            self.record.processed = done
+            self._processed = done
         if total is not None:
             self.record.total = total
         self.unsaved = True
@@ -158,8 +159,9 @@ class Step:
 
     def restore(self, stored: StepRecord) -> None:
         """Become what is stored: a block in which more was written has been rolled back."""
-        for name in ("cursor_json", "attributes_json", "processed", "total", "advanced", "sequence"):
+        for name in ("cursor_json", "attributes_json", "total", "advanced", "sequence"):
             setattr(self.record, name, getattr(stored, name))
+        self._processed = stored.processed
         self._cursor = codec.decode(stored.cursor_json, what=f"cursor of step {self.name!r}")
         self.unsaved = self.unsaved_in_block = False
         attributes.load(self._progress.job, stored.attributes_json)
@@ -170,9 +172,10 @@ class Step:
         self._initial = self.encoded_cursor()
 
     def fill_record(self) -> None:
-        """Put onto the record what is to be written: the cursor, and the source's total when it is first needed."""
+        """Put onto the record what is to be written: cursor, count, and the source's total when it is first needed."""
         record = self.record
         record.cursor_json = self.encoded_cursor()
+        record.processed = self._processed
         record.advanced = record.advanced or record.cursor_json != self._initial
         record.busy_seconds = self._busy_before + time.monotonic() - self._begun_at
         if self._lazy_total is not None:
@@ -220,11 +223,7 @@ class Step:
     def _finish_turn(self) -> None:
         """Move past the item in hand, unless its block has, then checkpoint."""
         if self._turn_done:
-            return
-        if self._after is not NOTHING and self._is_quiet():
-            self._cursor, self._after = self._after, NOTHING
-            self.record.processed += self._size
-            self.unsaved = True
+            self._turn_done = False
             return
         self._move_past_item()
         self._checkpoint()
@@ -234,7 +233,7 @@ class Step:
             return
         self._progress.settle(self)
         after, self._after = self._after, NOTHING
-        self.record.processed += self._size
+        self._processed += self._size
         self._move_to(after)
 
 
@@ -281,7 +280,7 @@ class OwnBlock:
         self._before = (
             codec.encode(step._cursor),
             step._after,
-            step.record.processed,
+            step._processed,
             step.record.advanced,
             attributes.dump(progress.job),
             step.unsaved,
@@ -360,7 +359,7 @@ class OwnBlock:
         (
             cursor,
             step._after,
-            record.processed,
+            step._processed,
             record.advanced,
             values,
             step.unsaved,
