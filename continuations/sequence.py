@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -303,17 +304,38 @@ def _caller(name: str, body: Any) -> Callable[[Step], Any]:
         raise TypeError(
             f"step {name!r}: expected a callable, got {body!r:.100}: pass the method, `self.step(self.{name})`"
         )
+    if _takes_step(name, body):
+        return lambda step: step.ended(body(step))
+    return lambda step: step.ended(body())
+
+
+def _takes_step(name: str, body: Callable[..., Any]) -> bool:
+    if (count := _required_by(body)) is not None:
+        return count == 1
     try:
         parameters = inspect.signature(body).parameters.values()
     except (TypeError, ValueError):
-        return lambda step: step.ended(body())
+        return False
     required = [each for each in parameters if each.default is each.empty and each.kind not in _VARIADIC]
     if not required:
-        return lambda step: step.ended(body())
+        return False
     if len(required) == 1 and required[0].kind in _POSITIONAL:
-        return lambda step: step.ended(body(step))
+        return True
     names = ", ".join(each.name for each in required)
     raise TypeError(f"step {name!r}: a step takes no required parameter, or one that gets the step; it has: {names}")
+
+
+def _required_by(body: Callable[..., Any]) -> int | None:
+    """How many parameters a plain function or method requires, if it is 0 or 1. None: its signature tells.
+
+    A signature takes longer to make than a short step to run.
+    """
+    function, bound = (body.__func__, 1) if isinstance(body, MethodType) else (body, 0)
+    # What stands for another function, or has a signature of its own, says so among its attributes.
+    if not isinstance(function, FunctionType) or vars(function) or function.__code__.co_kwonlyargcount:
+        return None
+    count = function.__code__.co_argcount - bound - len(function.__defaults__ or ())
+    return count if count in (0, 1) else None
 
 
 def _renamed(record: PassedStep | StepRecord, renamed: Mapping[str, str]) -> PassedStep | StepRecord:

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -47,7 +46,9 @@ class Step:
         self._progress = progress
         self._stopping = stopping
         self._is_quiet = stopping.is_quiet
-        self._cursor = codec.decode(record.cursor_json, what=f"cursor of step {record.name!r}")
+        # What messages call it.
+        self._cursor_called = f"cursor of step {record.name!r}"
+        self._cursor = codec.decode(record.cursor_json, what=self._cursor_called)
         self._initial = record.cursor_json
         # Cursor after the item in hand, and how much that item counts, while a turn of `iterate` lasts.
         self._after: Any = NOTHING
@@ -82,7 +83,7 @@ class Step:
     def set(self, cursor: Any) -> None:
         """Move the cursor, then checkpoint. Raises `SerializationError` for a value that cannot be stored."""
         if type(cursor) not in codec.ATOMS:
-            codec.check(cursor, what=f"cursor of step {self.name!r}")
+            codec.check(cursor, what=self._cursor_called)
         if self._is_quiet():
             self._cursor = cursor
             self.unsaved = True
@@ -155,14 +156,14 @@ class Step:
 
     def encoded_cursor(self) -> str | None:
         """The cursor as text."""
-        return codec.encode(self._cursor, what=f"cursor of step {self.name!r}")
+        return codec.encode(self._cursor, what=self._cursor_called)
 
     def restore(self, stored: StepRecord) -> None:
         """Become what is stored: a block in which more was written has been rolled back."""
         for name in ("cursor_json", "attributes_json", "total", "advanced", "sequence"):
             setattr(self.record, name, getattr(stored, name))
         self._processed = stored.processed
-        self._cursor = codec.decode(stored.cursor_json, what=f"cursor of step {self.name!r}")
+        self._cursor = codec.decode(stored.cursor_json, what=self._cursor_called)
         self.unsaved = self.unsaved_in_block = False
         attributes.load(self._progress.job, stored.attributes_json)
 
@@ -256,7 +257,7 @@ class OwnBlock:
         self._write = write
         self._then = then
         self._checkpoint = checkpoint
-        self._stack = ExitStack()
+        self._atomic: transaction.Atomic
         self._before: tuple[Any, ...] = ()
 
     def __enter__(self) -> None:
@@ -287,7 +288,8 @@ class OwnBlock:
             step.record.sequence,
         )
         durable = not progress.blocks.own_is_open
-        self._stack.enter_context(transaction.atomic(using=progress.alias, durable=durable))
+        self._atomic = transaction.atomic(using=progress.alias, durable=durable)
+        self._atomic.__enter__()
         step.in_own_block = True
 
     def __exit__(
@@ -323,7 +325,7 @@ class OwnBlock:
         try:
             if error is None:
                 ours = self._write_at_end()
-            self._stack.__exit__(kind, error, trace)
+            self._atomic.__exit__(kind, error, trace)
         except BaseException as raised:
             # Lost is perhaps only the answer: then what is stored is what was written.
             if not (ours and step._progress.has_committed(step, raised)):
@@ -347,7 +349,7 @@ class OwnBlock:
             ours = self._write()
         except BaseException as error:
             # Django must close its block with this error, or it would stay open.
-            self._stack.__exit__(type(error), error, error.__traceback__)
+            self._atomic.__exit__(type(error), error, error.__traceback__)
             raise
         if not ours:
             transaction.set_rollback(True, using=step._progress.alias)
