@@ -253,7 +253,7 @@ class Progress:
             )
         return None
 
-    def _execute(self, sql: str, params: list[Any], *, want_status: bool) -> str | None:
+    def _execute(self, sql: str, params: dict[str, Any], *, want_status: bool) -> str | None:
         """Run a fenced write. None: it matched no row; else the continuation's status, or "" if nobody wants it."""
 
         def run() -> str | None:
