@@ -32,6 +32,8 @@ def step(event: str, continuation: Continuation, name: str, cursor: Any = None) 
 
     No receiver, since a job may skip thousands of steps: where nobody reads the line it costs next to nothing.
     """
+    if not logger.isEnabledFor(logging.INFO):
+        return
     try:
         boundary(event, continuation, step=name, cursor=cursor)
     except Exception:  # of a handler, or of the `repr` of a cursor

@@ -94,12 +94,12 @@ class StepRecord(models.Model):
     @property
     def cursor(self) -> Any:
         """The stored cursor. Raises `DeserializationError`."""
-        return codec.decode(self.cursor_json, what=f"cursor of step {self.name!r}")
+        return codec.decode(self.cursor_json, what="cursor of step", of=self.name)
 
     @property
     def result(self) -> Any:
         """What the completed step returned. Raises `DeserializationError`."""
-        return codec.decode(self.result_json, what=f"result of step {self.name!r}")
+        return codec.decode(self.result_json, what="result of step", of=self.name)
 
 
 @cache
@@ -123,12 +123,12 @@ class PassedStep(NamedTuple):
     @property
     def cursor(self) -> Any:
         """Where it ended. Raises `DeserializationError`."""
-        return codec.decode(self.cursor_json, what=f"cursor of step {self.name!r}")
+        return codec.decode(self.cursor_json, what="cursor of step", of=self.name)
 
     @property
     def result(self) -> Any:
         """What it returned. Raises `DeserializationError`."""
-        return codec.decode(self.result_json, what=f"result of step {self.name!r}")
+        return codec.decode(self.result_json, what="result of step", of=self.name)
 
 
 class Execution(models.Model):
@@ -208,4 +208,4 @@ class Event(models.Model):
     @property
     def payload(self) -> Any:
         """What was sent. Raises `DeserializationError`."""
-        return codec.decode(self.payload_json, what=f"payload of event {self.name!r}")
+        return codec.decode(self.payload_json, what="payload of event", of=self.name)

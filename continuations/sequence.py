@@ -179,7 +179,8 @@ class Sequence:
         self._note_met(record.name)
         self.skipped.append(record.name)
         log.step("skipped", self._progress.continuation, record.name)
-        emit(step_skipped, self._progress.continuation, step=record.name)
+        if step_skipped.receivers:
+            emit(step_skipped, self._progress.continuation, step=record.name)
         return record
 
     def _checkpoint_before(self, *, isolated: bool) -> None:
