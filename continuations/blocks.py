@@ -25,6 +25,7 @@ class Blocks:
         self.own = connections[alias]
         # Work in a transaction on another alias may still be rolled back: no cursor is stored ahead of it.
         self.others = [connections[other] for other in connections if other != alias]
+        self._all = (self.own, *self.others)
         self._outer: dict[str, int] = {}
         # One for each block in which the cursor moved, until it has ended.
         self._marks: list[_Mark] = []
@@ -44,18 +45,18 @@ class Blocks:
 
     def open_alias(self) -> str | None:
         """Alias on which a transaction is open that was opened after `perform` began; ours comes first."""
-        for connection in (self.own, *self.others):
-            if self._counts(connection):
+        for connection in self._all:
+            if connection.in_atomic_block and self._counts(connection):
                 return connection.alias
         return None
 
     def note_outer(self) -> None:
         """Remember which transactions are open as `perform` begins."""
-        self._outer = {each.alias: _depth(each) for each in (self.own, *self.others)}
+        self._outer = {each.alias: _depth(each) for each in self._all}
 
     def mark(self, *, own: bool) -> None:
         """The cursor moves: where a block is open, it has to come back with it. `own`: on our alias, too."""
-        for connection in (self.own, *self.others) if own else self.others:
+        for connection in self._all if own else self.others:
             if self._counts(connection):
                 self._mark(connection)
 
@@ -80,7 +81,7 @@ class Blocks:
         Nothing that is written inside one is written. Django offers no way out of a block from outside, so the
         connection is closed and its books are reset; under a test case's transaction that is impossible, and left.
         """
-        left = [connection for connection in (self.own, *self.others) if self._counts(connection)]
+        left = [connection for connection in self._all if self._counts(connection)]
         for connection in left:
             if self._outer.get(connection.alias, 0) == 0:
                 connection.savepoint_ids.clear()

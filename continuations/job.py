@@ -348,8 +348,9 @@ class ContinuableJob(Hooks):
         self._continuation, self._sequence, self._stopping = continuation, sequence, stopping
 
     def _run(self, name: Any, body: Callable[..., Any], *, start: Any, isolated: bool, atomic: bool) -> Any:
-        sequence, _ = self._running()
-        return sequence.run(name, body, start=start, isolated=isolated, atomic=atomic)
+        if self._sequence is None:
+            raise self._not_running()
+        return self._sequence.run(name, body, start=start, isolated=isolated, atomic=atomic)
 
     def _running(self) -> tuple[Sequence, Stopping]:
         if self._sequence is None or self._stopping is None:

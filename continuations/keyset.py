@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from django.core.exceptions import ValidationError
@@ -14,7 +15,7 @@ from django.db.models.manager import BaseManager
 from django.db.models.query import FlatValuesListIterable, NamedValuesListIterable, ValuesIterable, ValuesListIterable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from django.db.models.options import Options
 
@@ -109,30 +110,29 @@ class Keyset(Generic[RowT]):
     def after(self, cursor: Any, /) -> Iterator[tuple[RowT, Any]]:
         if cursor is not None:
             self._check(cursor)
-        return self._rows(cursor)
+        return chain.from_iterable(self._pages(cursor))
 
     def total(self) -> int:
         return self._queryset.count()
 
-    def _rows(self, cursor: Any) -> Iterator[tuple[RowT, Any]]:
-        key_of = self._key_of
+    def _pages(self, cursor: Any) -> Iterator[Iterable[tuple[RowT, Any]]]:
+        """Rows with their keys, a page at a time: what is done for each row is done in C."""
         while True:
             page = self._page(cursor)
-            last = cursor
-            for row in page:
-                key = key_of(row)
-                if key == last:  # a join gives one row for each match
-                    continue
-                last = key
-                yield row, key
+            keys = list(map(self._key_of, page))
+            before = [cursor, *keys]
+            if any(map(operator.eq, keys, before)):  # a join gives one row for each match
+                yield [(row, key) for row, key, last in zip(page, keys, before, strict=False) if key != last]
+            else:
+                yield zip(page, keys, strict=True)
             if len(page) < self._page_size:
                 return
-            if last == cursor:
+            if keys[-1] == cursor:
                 call = _call(self._queryset, self._fields)
                 raise RuntimeError(
                     f"{call} found the key {cursor!r} again after itself: its value changes when stored and read back."
                 )
-            cursor = last
+            cursor = keys[-1]
 
     def _page(self, cursor: Any) -> list[RowT]:
         queryset = self._queryset

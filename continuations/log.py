@@ -23,6 +23,21 @@ if TYPE_CHECKING:
     from .models import Continuation
 
 logger = logging.getLogger("continuations")
+# Where Django reports what receivers of signals raise.
+_dispatch_logger = logging.getLogger("django.dispatch")
+
+
+def step(event: str, continuation: Continuation, name: str, cursor: Any = None) -> None:
+    """Say that `event` happened to a step. Like a receiver of its signal it cannot disturb the job.
+
+    No receiver, since a job may skip thousands of steps: where nobody reads the line it costs next to nothing.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    try:
+        boundary(event, continuation, step=name, cursor=cursor)
+    except Exception:  # of a handler, or of the `repr` of a cursor
+        _dispatch_logger.exception("Error in the log line of step %r", name)
 
 
 def boundary(
@@ -84,28 +99,13 @@ def trouble(
 
 
 def connect() -> None:
-    """Turn signals into log lines. Called when the app is ready."""
+    """Turn signals into log lines, but for those of steps. Called when the app is ready."""
     for signal, receiver in (
-        (signals.step_started, _step_started),
-        (signals.step_completed, _step_completed),
-        (signals.step_skipped, _step_skipped),
         (signals.interrupted, _interrupted),
         (signals.failed, _failed),
         (signals.discarded, _discarded),
     ):
         signal.connect(receiver, dispatch_uid=f"continuations.log.{receiver.__name__}")
-
-
-def _step_started(continuation: Continuation, step: str, cursor: Any, resumed: bool, **_: Any) -> None:
-    boundary("resumed" if resumed else "started", continuation, step=step, cursor=cursor)
-
-
-def _step_completed(continuation: Continuation, step: str, cursor: Any, **_: Any) -> None:
-    boundary("completed", continuation, step=step, cursor=cursor)
-
-
-def _step_skipped(continuation: Continuation, step: str, **_: Any) -> None:
-    boundary("skipped", continuation, step=step)
 
 
 def _interrupted(

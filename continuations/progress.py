@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connections
-from django.db.models import Case, When
 from django.utils import timezone
 
 from . import attributes, log
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
 
     from .job import ContinuableJob
     from .step import Step
-
-
-# What an execution needs of the step in progress beside what it needs of all. It does not ask when that began.
-_OF_RUNNING = ("id", "processed", "total", "busy_seconds", "advanced", "sequence")
 
 
 class Progress:
@@ -58,17 +53,18 @@ class Progress:
         self._rolled_back = False
         # Status read by the write that completed the last step; good for one boundary.
         self._status: str | None = None
-        self._sql = Statements(self._connection)
+        self._sql = Statements(self._connection, continuation.pk, execution)
 
     def load(self) -> list[PassedStep | StepRecord]:
         """The stored steps in order, in one query; only the last may be in progress, and is a record."""
-        running = [Case(When(status=StepRecord.Status.RUNNING, then=name)) for name in _OF_RUNNING]
-        steps = StepRecord.objects.using(self.alias).filter(continuation=self.continuation).order_by("position")
-        rows = list(steps.values_list(*PassedStep._fields, *running))
+        with self._connection.cursor() as cursor:
+            cursor.execute(*self._sql.select())
+            rows = cursor.fetchall()
         width = len(PassedStep._fields)
-        found: list[PassedStep | StepRecord] = [PassedStep._make(row[:width]) for row in rows]
-        if found and found[-1].status == StepRecord.Status.RUNNING:
-            known = PassedStep._make(rows[-1][:width])._asdict() | dict(zip(_OF_RUNNING, rows[-1][width:], strict=True))
+        passed = [PassedStep._make(row[:width]) for row in rows]
+        found: list[PassedStep | StepRecord] = [*passed]
+        if passed and passed[-1].status == StepRecord.Status.RUNNING:
+            known = passed[-1]._asdict() | self._sql.running(rows[-1][width:])
             known |= {"continuation": self.continuation, "position": len(found) - 1, "execution": self.execution}
             found[-1] = StepRecord(**known)
         return found
@@ -81,7 +77,6 @@ class Progress:
     def start(self, record: StepRecord) -> bool:
         """Store a new step in progress. False: superseded."""
         record.execution = self.execution
-        record.started_at = record.heartbeat_at = timezone.now()
         record.attributes_json = attributes.dump(self.job)
         try:
             return self._execute(*self._sql.insert(record), want_status=False) is not None
@@ -92,7 +87,6 @@ class Progress:
     def replace(self, old: StepRecord, new: StepRecord) -> bool:
         """Let `new` take the place of a step in progress that never advanced. False: superseded."""
         new.pk, new.execution, new.sequence = old.pk, self.execution, old.sequence + 1
-        new.started_at = new.heartbeat_at = timezone.now()
         new.attributes_json = attributes.dump(self.job)
         names = (
             "name",
@@ -146,7 +140,6 @@ class Progress:
         """Mark the step completed, or timed out. False: superseded."""
         record = step.record
         record.result_json = result_json
-        record.finished_at = timezone.now()
         self._status = self._write(step, ended)
         if self._status is None:
             return False
@@ -229,6 +222,8 @@ class Progress:
         step.fill_record()
         record.attributes_json = attributes.dump(self.job)
         record.heartbeat_at = timezone.now()
+        if ended is not None:
+            record.finished_at = record.heartbeat_at
         status = self._execute(*self._sql.update(record, ended), want_status=want_status)
         if status is None:
             status = self._examine(step)
@@ -258,7 +253,7 @@ class Progress:
             )
         return None
 
-    def _execute(self, sql: str, params: list[Any], *, want_status: bool) -> str | None:
+    def _execute(self, sql: str, params: dict[str, Any], *, want_status: bool) -> str | None:
         """Run a fenced write. None: it matched no row; else the continuation's status, or "" if nobody wants it."""
 
         def run() -> str | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from . import codec, misfits
+from . import codec, log, misfits
 from .errors import CheckpointError, InvalidStepError, WaitTimeout
 from .missing import MISSING
 from .outages import insistently
@@ -128,7 +129,7 @@ class Sequence:
         if not self._progress.complete(step, result_json, ended):
             self._stopping.leave("superseded")
         self._note_completed(step)
-        emit(step_completed, self._progress.continuation, step=step.name, cursor=step.cursor)
+        self._tell_completed(step)
 
     def _settle_time_out(self) -> None:
         """The job has caught the `WaitTimeout` and goes on."""
@@ -145,22 +146,41 @@ class Sequence:
 
     def _meet(self, name: Any, kind: StepRecord.Kind) -> PassedStep | StepRecord | None:
         """Check what can be checked before anything runs. Gives the record of a step that is completed."""
+        position = len(self.met)
+        if position < len(self.completed) and not self._is_special:
+            # It may be one of thousands: what is stored at this place was checked when it ran.
+            record = self.completed[position]
+            if record.name == name and record.kind == kind:
+                return self._skip(record)
         self._check_name(name)
         self._stopping.insist()
         self._settle_time_out()
         self._check_block(name)
-        position = len(self.met)
         if position < len(self.completed):
-            return self._skip(name, kind, self.completed[position])
+            record = self.completed[position]
+            if (record.name, record.kind) != (name, kind):
+                raise misfits.instead_of_completed(name, record.name, (each.name for each in self.completed))
+            return self._skip(record)
         self._check_place(name, kind)
         return None
 
-    def _skip(self, name: str, kind: StepRecord.Kind, record: PassedStep | StepRecord) -> PassedStep | StepRecord:
-        if (record.name, record.kind) != (name, kind):
-            raise misfits.instead_of_completed(name, record.name, (each.name for each in self.completed))
-        self._note_met(name)
-        self.skipped.append(name)
-        emit(step_skipped, self._progress.continuation, step=name)
+    @property
+    def _is_special(self) -> bool:
+        """Whether there is more to check of the next step than that it is the one that is stored."""
+        return bool(
+            self._running
+            or self._renamed
+            or self.timed_out is not None
+            or self._stopping.left is not None
+            or self._progress.blocks.any_open
+        )
+
+    def _skip(self, record: PassedStep | StepRecord) -> PassedStep | StepRecord:
+        self._note_met(record.name)
+        self.skipped.append(record.name)
+        log.step("skipped", self._progress.continuation, record.name)
+        if step_skipped.receivers:
+            emit(step_skipped, self._progress.continuation, step=record.name)
         return record
 
     def _checkpoint_before(self, *, isolated: bool) -> None:
@@ -181,13 +201,7 @@ class Sequence:
         resumed = record is not None and (record.name, record.kind) == (name, kind)
         if record is None or not resumed:
             start_json = codec.encode(start, what=f"start of step {name!r}")
-            fresh = StepRecord(
-                continuation_id=progress.continuation.pk,
-                position=position,
-                name=name,
-                kind=kind,
-                cursor_json=start_json,
-            )
+            fresh = StepRecord.begun(progress.continuation.pk, position, name, kind, start_json)
             # A step that never advanced gives way to one of another name.
             ours = progress.start(fresh) if record is None else progress.replace(record, fresh)
             if not ours:
@@ -196,6 +210,7 @@ class Sequence:
         self.in_progress = record
         step = Step(record, progress, self._stopping, resumed=resumed)
         progress.step = step
+        log.step("resumed" if resumed else "started", progress.continuation, name, step.cursor)
         emit(step_started, progress.continuation, step=name, cursor=step.cursor, resumed=resumed)
         return step
 
@@ -211,8 +226,12 @@ class Sequence:
                     self._note_completed(step)
         finally:
             self._running = False
-        emit(step_completed, self._progress.continuation, step=step.name, cursor=step.cursor)
+        self._tell_completed(step)
         return result
+
+    def _tell_completed(self, step: Step) -> None:
+        log.step("completed", self._progress.continuation, step.name, step.cursor)
+        emit(step_completed, self._progress.continuation, step=step.name, cursor=step.cursor)
 
     def _note_met(self, name: str) -> None:
         self.met.append(name)
@@ -286,17 +305,38 @@ def _caller(name: str, body: Any) -> Callable[[Step], Any]:
         raise TypeError(
             f"step {name!r}: expected a callable, got {body!r:.100}: pass the method, `self.step(self.{name})`"
         )
+    if _takes_step(name, body):
+        return lambda step: step.ended(body(step))
+    return lambda step: step.ended(body())
+
+
+def _takes_step(name: str, body: Callable[..., Any]) -> bool:
+    if (count := _required_by(body)) is not None:
+        return count == 1
     try:
         parameters = inspect.signature(body).parameters.values()
     except (TypeError, ValueError):
-        return lambda step: step.ended(body())
+        return False
     required = [each for each in parameters if each.default is each.empty and each.kind not in _VARIADIC]
     if not required:
-        return lambda step: step.ended(body())
+        return False
     if len(required) == 1 and required[0].kind in _POSITIONAL:
-        return lambda step: step.ended(body(step))
+        return True
     names = ", ".join(each.name for each in required)
     raise TypeError(f"step {name!r}: a step takes no required parameter, or one that gets the step; it has: {names}")
+
+
+def _required_by(body: Callable[..., Any]) -> int | None:
+    """How many parameters a plain function or method requires, if it is 0 or 1. None: its signature tells.
+
+    A signature takes longer to make than a short step to run.
+    """
+    function, bound = (body.__func__, 1) if isinstance(body, MethodType) else (body, 0)
+    # What stands for another function, or has a signature of its own, says so among its attributes.
+    if not isinstance(function, FunctionType) or vars(function) or function.__code__.co_kwonlyargcount:
+        return None
+    count = function.__code__.co_argcount - bound - len(function.__defaults__ or ())
+    return count if count in (0, 1) else None
 
 
 def _renamed(record: PassedStep | StepRecord, renamed: Mapping[str, str]) -> PassedStep | StepRecord:

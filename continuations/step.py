@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -47,11 +46,14 @@ class Step:
         self._progress = progress
         self._stopping = stopping
         self._is_quiet = stopping.is_quiet
-        self._cursor = codec.decode(record.cursor_json, what=f"cursor of step {record.name!r}")
+        # What messages call it.
+        self._cursor_called = f"cursor of step {record.name!r}"
+        self._cursor = codec.decode(record.cursor_json, what=self._cursor_called)
         self._initial = record.cursor_json
         # Cursor after the item in hand, and how much that item counts, while a turn of `iterate` lasts.
         self._after: Any = NOTHING
         self._size = 1
+        self._processed = record.processed
         self._turn_done = False
         self._walk: Rows[Any] | None = None
         self._lazy_total: Any = None
@@ -81,7 +83,7 @@ class Step:
     def set(self, cursor: Any) -> None:
         """Move the cursor, then checkpoint. Raises `SerializationError` for a value that cannot be stored."""
         if type(cursor) not in codec.ATOMS:
-            codec.check(cursor, what=f"cursor of step {self.name!r}")
+            codec.check(cursor, what=self._cursor_called)
         if self._is_quiet():
             self._cursor = cursor
             self.unsaved = True
@@ -119,7 +121,7 @@ class Step:
             if value is not None:
                 self._check_count(value, f"progress({name}=...) was given")
         if done is not None:
-            self.record.processed = done
+            self._processed = done
         if total is not None:
             self.record.total = total
         self.unsaved = True
@@ -154,13 +156,14 @@ class Step:
 
     def encoded_cursor(self) -> str | None:
         """The cursor as text."""
-        return codec.encode(self._cursor, what=f"cursor of step {self.name!r}")
+        return codec.encode(self._cursor, what=self._cursor_called)
 
     def restore(self, stored: StepRecord) -> None:
         """Become what is stored: a block in which more was written has been rolled back."""
-        for name in ("cursor_json", "attributes_json", "processed", "total", "advanced", "sequence"):
+        for name in ("cursor_json", "attributes_json", "total", "advanced", "sequence"):
             setattr(self.record, name, getattr(stored, name))
-        self._cursor = codec.decode(stored.cursor_json, what=f"cursor of step {self.name!r}")
+        self._processed = stored.processed
+        self._cursor = codec.decode(stored.cursor_json, what=self._cursor_called)
         self.unsaved = self.unsaved_in_block = False
         attributes.load(self._progress.job, stored.attributes_json)
 
@@ -170,9 +173,10 @@ class Step:
         self._initial = self.encoded_cursor()
 
     def fill_record(self) -> None:
-        """Put onto the record what is to be written: the cursor, and the source's total when it is first needed."""
+        """Put onto the record what is to be written: cursor, count, and the source's total when it is first needed."""
         record = self.record
         record.cursor_json = self.encoded_cursor()
+        record.processed = self._processed
         record.advanced = record.advanced or record.cursor_json != self._initial
         record.busy_seconds = self._busy_before + time.monotonic() - self._begun_at
         if self._lazy_total is not None:
@@ -220,11 +224,7 @@ class Step:
     def _finish_turn(self) -> None:
         """Move past the item in hand, unless its block has, then checkpoint."""
         if self._turn_done:
-            return
-        if self._after is not NOTHING and self._is_quiet():
-            self._cursor, self._after = self._after, NOTHING
-            self.record.processed += self._size
-            self.unsaved = True
+            self._turn_done = False
             return
         self._move_past_item()
         self._checkpoint()
@@ -234,7 +234,7 @@ class Step:
             return
         self._progress.settle(self)
         after, self._after = self._after, NOTHING
-        self.record.processed += self._size
+        self._processed += self._size
         self._move_to(after)
 
 
@@ -257,7 +257,7 @@ class OwnBlock:
         self._write = write
         self._then = then
         self._checkpoint = checkpoint
-        self._stack = ExitStack()
+        self._atomic: transaction.Atomic
         self._before: tuple[Any, ...] = ()
 
     def __enter__(self) -> None:
@@ -281,14 +281,15 @@ class OwnBlock:
         self._before = (
             codec.encode(step._cursor),
             step._after,
-            step.record.processed,
+            step._processed,
             step.record.advanced,
             attributes.dump(progress.job),
             step.unsaved,
             step.record.sequence,
         )
         durable = not progress.blocks.own_is_open
-        self._stack.enter_context(transaction.atomic(using=progress.alias, durable=durable))
+        self._atomic = transaction.atomic(using=progress.alias, durable=durable)
+        self._atomic.__enter__()
         step.in_own_block = True
 
     def __exit__(
@@ -324,7 +325,7 @@ class OwnBlock:
         try:
             if error is None:
                 ours = self._write_at_end()
-            self._stack.__exit__(kind, error, trace)
+            self._atomic.__exit__(kind, error, trace)
         except BaseException as raised:
             # Lost is perhaps only the answer: then what is stored is what was written.
             if not (ours and step._progress.has_committed(step, raised)):
@@ -348,7 +349,7 @@ class OwnBlock:
             ours = self._write()
         except BaseException as error:
             # Django must close its block with this error, or it would stay open.
-            self._stack.__exit__(type(error), error, error.__traceback__)
+            self._atomic.__exit__(type(error), error, error.__traceback__)
             raise
         if not ours:
             transaction.set_rollback(True, using=step._progress.alias)
@@ -360,7 +361,7 @@ class OwnBlock:
         (
             cursor,
             step._after,
-            record.processed,
+            step._processed,
             record.advanced,
             values,
             step.unsaved,

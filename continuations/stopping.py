@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import mmap
 import time
 from collections.abc import Callable
@@ -106,6 +107,8 @@ class Stopping:
         self._progress = progress
         self.workplace = workplace
         self._interval = interval
+        # By how much looks are apart when all is well.
+        self._slack = max(0.0, interval - 1.0)
         self._next_beat = 0.0
         self._next_question = 0.0
         self._last_look = time.monotonic()
@@ -113,8 +116,9 @@ class Stopping:
         self._asked_at = self._last_look
         self._complained_at = 0.0
         self._timeout = workplace.deadline()
-        self._deadline = None if self._timeout is None else self._last_look + self._timeout
-        self._runs_until = None if job.max_runtime is None else self._last_look + job.max_runtime
+        self._deadline = math.inf if self._timeout is None else self._last_look + self._timeout
+        self._times_out_at = self._deadline - self._margin()
+        self._runs_until = math.inf if job.max_runtime is None else self._last_look + job.max_runtime
 
     def ask_to_stop(self) -> None:
         """Called by signal handlers: only notes."""
@@ -163,7 +167,8 @@ class Stopping:
             self._next_beat = now + self._interval
             with self.workplace.hold():
                 status = self._progress.beat()
-                self._note(REQUESTS.get(status or ""))
+                if status in REQUESTS:
+                    self._note(REQUESTS[status])
                 if now >= self._next_question:
                     self._next_question = now + ASK_PAUSE
                     self._note(self.workplace.ask())
@@ -204,9 +209,9 @@ class Stopping:
                 return _as_stop(answer)
         if self.asked is not None:
             return Stop(self.asked)
-        if self._deadline is not None and now >= self._deadline - self._margin():
+        if now >= self._times_out_at:
             return Stop("timeout")
-        if self._runs_until is not None and now >= self._runs_until:
+        if now >= self._runs_until:
             return Stop("max_runtime")
         if on_beat and (answer := self._job.should_stop()):
             return _as_stop(answer)
@@ -225,17 +230,12 @@ class Stopping:
 
     def _measure(self, now: float) -> None:
         # The last checkpoint before this one is not known, only the last look; it came at most an interval later.
-        elapsed = now - self._last_look
-        self._longest_gap = max(self._longest_gap, elapsed - max(0.0, self._interval - 1.0))
+        self._longest_gap = max(self._longest_gap, now - self._last_look - self._slack)
+        self._times_out_at = self._deadline - self._margin()
         self._last_look = now
 
     def _set_due(self, now: float) -> None:
-        times = [self._next_beat]
-        if self._deadline is not None:
-            times.append(self._deadline - self._margin())
-        if self._runs_until is not None:
-            times.append(self._runs_until)
-        self.due = min(times)
+        self.due = min(self._next_beat, self._times_out_at, self._runs_until)
         # Asked after it was set: a signal may come in between.
         if probes or self._interval == 0 or not self._progress.has_moved or self._progress.is_unsettled or self.asked:
             self.due = 0.0
@@ -254,8 +254,7 @@ class Stopping:
 
     def _complain(self, now: float) -> None:
         """After stop was asked, say that an open transaction keeps the job from stopping."""
-        late = self._deadline is not None and now >= self._deadline - self._margin()
-        if late:
+        if now >= self._times_out_at:
             self._note("timeout")
         if self.asked is not None and now - self._complained_at >= COMPLAINT_INTERVAL:
             self._complained_at = now

@@ -47,8 +47,8 @@ One life: `enqueueing`, `enqueued`, `execution_started`, `step_started`, `step_c
 
 ## Log lines
 
-The logger `continuations` listens to the same signals. A boundary of a step is a line at INFO, an error that goes on is
-a WARNING, a failure is an ERROR with its traceback. Nothing is logged for an item: a job of a million items writes as
+The logger `continuations` tells of the same boundaries. One of a step is a line at INFO, an error that goes on is a
+WARNING, a failure is an ERROR with its traceback. Nothing is logged for an item: a job of a million items writes as
 many lines as one of ten. Each record carries its facts as fields, for formatters that write JSON:
 
 {fields}
