@@ -51,9 +51,22 @@ class Columns(Generic[M]):
         """What an UPDATE sets, with a placeholder for each."""
         return ", ".join(f"{self[name]} = %s" for name in names)
 
-    def typed(self, name: str) -> str:
+    def typed(self, name: str, place: str = "%s") -> str:
         """A placeholder outside VALUES and SET, where PostgreSQL cannot guess the type."""
-        return f"%s::{self._types[name]}" if self._is_strict else "%s"
+        return f"{place}::{self._types[name]}" if self._is_strict else place
+
+    def literal_default(self, name: str) -> str:
+        """A column's default as SQL: a number, a word of ours or a truth."""
+        value = self._fields[name].get_default()
+        return f"'{value}'" if isinstance(value, str) else str(value).upper()
+
+    def decoded(self, name: str, value: Any) -> Any:
+        """An attribute's value behind what the driver gave for an expression of its column."""
+        return self._fields[name].to_python(value)
+
+    def prepared(self, name: str, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        """What the driver gets for a value of the column's own type, which is faster to find."""
+        return self._fields[name].get_db_prep_value(value, connection, prepared=True)
 
     def value(self, name: str, value: Any, connection: BaseDatabaseWrapper) -> Any:
         """What the driver gets for an attribute."""

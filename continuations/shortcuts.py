@@ -26,9 +26,8 @@ def are_there(alias: str) -> bool:
 
 
 def prepare(alias: str) -> None:
-    """Make what takes longer to make than a small job takes, before processes are forked that need it."""
-    if are_there(alias):
-        _texts(alias)
+    """Make the texts now."""
+    _texts(alias)
 
 
 def claim_first(execution: Execution, delivery: int, alias: str) -> Continuation | None:

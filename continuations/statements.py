@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Field
+from django.db import connections
 
+from .columns import RETURNING, columns_of
 from .models import Continuation, StepRecord
 from .records import PassedStep
 
@@ -14,51 +16,37 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-# Backends whose UPDATE returns columns: there a beat learns of requests without a second statement.
-RETURNING = frozenset({"postgresql", "sqlite"})
+# What a step begins with. Columns that are in neither are NULL.
+_BEGUN = ("id", "position", "name", "kind", "cursor_json", "attributes_json")
+_AS_ALWAYS = ("status", "processed", "busy_seconds", "advanced", "sequence")
+# What a beat writes.
+BEAT = ("cursor_json", "attributes_json", "processed", "total", "busy_seconds", "advanced", "heartbeat_at")
+# What is needed of a step in progress beside what is needed of all. It does not ask when that began.
+_RUNNING = ("id", "processed", "total", "busy_seconds", "advanced", "sequence")
 
 
 class Statements:
-    """The hot statements of one execution, as text that is made once for each.
+    """The hot statements of one execution, with what they need.
 
     Drivers get numbers and texts as they are: what a field would make of them, they are. Parameters have names, since
     SQLite's take Django half the time of those that are counted.
     """
 
-    # What a step begins with. Columns that are in neither are NULL.
-    _BEGUN = ("id", "position", "name", "kind", "cursor_json", "attributes_json")
-    _AS_ALWAYS = ("status", "processed", "busy_seconds", "advanced", "sequence")
-    _BEAT = ("cursor_json", "attributes_json", "processed", "total", "busy_seconds", "advanced", "heartbeat_at")
-    # What is needed of a step in progress beside what is needed of all. It does not ask when that began.
-    _RUNNING = ("id", "processed", "total", "busy_seconds", "advanced", "sequence")
-
     def __init__(self, connection: BaseDatabaseWrapper, continuation: uuid.UUID, execution: uuid.UUID) -> None:
         self.returns = connection.vendor in RETURNING
         self._connection = connection
-        quote = connection.ops.quote_name
-        self._quote = quote
-        self._fields: dict[str, Field[Any, Any]] = {field.attname: field for field in StepRecord._meta.concrete_fields}
-        self._id, self._moment = self._fields["id"], self._fields["heartbeat_at"]
+        self._texts = _texts(connection.alias)
         # Parameters of all of them.
         self._owner = {
-            "continuation_id": self._prepared(self._id, continuation),
-            "execution": self._prepared(self._id, execution),
+            "continuation_id": self._prepared("id", continuation),
+            "execution": self._prepared("id", execution),
         }
-        self._steps = quote(StepRecord._meta.db_table)
-        self._continuations = quote(Continuation._meta.db_table)
-        status = f"{quote('status')} FROM {self._continuations} WHERE {quote('id')} = %(continuation_id)s"
-        self._returning = f" RETURNING (SELECT {status})" if self.returns else ""
-        beat = {name: f"%({name})s" for name in self._BEAT}
-        self._beat_text = self._make_update(beat)
-        ended = {"status": "%(status)s", "result_json": "%(result_json)s", "finished_at": "%(heartbeat_at)s"}
-        self._completed_text = self._make_update(beat | ended)
-        self._insert_text = self._make_insert()
 
     def update(self, record: StepRecord, ended: StepRecord.Status | None = None) -> tuple[str, dict[str, Any]]:
         """One UPDATE by primary key, owner and sequence number. `ended`: the status it ends with now, if it does."""
         params = {
             **self._owner,
-            "id": self._prepared(self._id, record.pk),
+            "id": self._prepared("id", record.pk),
             "sequence": record.sequence,
             "cursor_json": record.cursor_json,
             "attributes_json": record.attributes_json,
@@ -66,12 +54,12 @@ class Statements:
             "total": record.total,
             "busy_seconds": record.busy_seconds,
             "advanced": record.advanced,
-            "heartbeat_at": self._prepared(self._moment, record.heartbeat_at),
+            "heartbeat_at": self._prepared("heartbeat_at", record.heartbeat_at),
         }
         if ended is None:
-            return self._beat_text, params
+            return self._texts.beat, params
         params["status"], params["result_json"] = ended.value, record.result_json
-        return self._completed_text, params
+        return self._texts.completed, params
 
     def insert(self, record: StepRecord) -> tuple[str, dict[str, Any]]:
         """One INSERT of a step that begins.
@@ -80,66 +68,81 @@ class Statements:
         """
         params = {
             **self._owner,
-            "id": self._prepared(self._id, record.pk),
+            "id": self._prepared("id", record.pk),
             "position": record.position,
             "name": record.name,
             "kind": record.kind,
             "cursor_json": record.cursor_json,
             "attributes_json": record.attributes_json,
-            "now": self._prepared(self._moment, record.started_at),
+            "now": self._prepared("started_at", record.started_at),
         }
-        return self._insert_text, params
+        return self._texts.insert, params
 
     def select(self) -> tuple[str, dict[str, Any]]:
         """One SELECT of all steps in order: the columns of a `PassedStep`, then what `running` takes."""
-        columns = [self._column(name) for name in PassedStep._fields]
-        # For the one that needs them. As NULL they cost next to nothing for the others.
-        is_running = f"{self._column('status')} = {_literal(StepRecord.Status.RUNNING.value)}"
-        columns += [f"CASE WHEN {is_running} THEN {self._column(name)} END" for name in self._RUNNING]
-        where = f"{self._column('continuation_id')} = %(continuation_id)s"
-        order = self._column("position")
-        text = f"SELECT {', '.join(columns)} FROM {self._steps} WHERE {where} ORDER BY {order}"  # noqa: S608
-        return text, self._owner
+        return self._texts.select, self._owner
 
     def running(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """What `select` gives beyond the columns of a `PassedStep`, by name."""
-        return {name: self._fields[name].to_python(value) for name, value in zip(self._RUNNING, values, strict=True)}
+        decoded = self._texts.steps.decoded
+        return {name: decoded(name, value) for name, value in zip(_RUNNING, values, strict=True)}
 
-    def _prepared(self, field: Field[Any, Any], value: Any) -> Any:
-        """A value of the field's own type in the form that the database wants."""
-        return field.get_db_prep_value(value, self._connection, prepared=True)
+    def _prepared(self, name: str, value: Any) -> Any:
+        """A value of a column's own type in the form that the database wants."""
+        return self._texts.steps.prepared(name, value, self._connection)
+
+
+class _Texts:
+    def __init__(self, alias: str) -> None:
+        connection = connections[alias]
+        self.steps = columns_of(StepRecord, alias)
+        self._rows = columns_of(Continuation, alias)
+        self._mine = f"{self._rows['id']} = %(continuation_id)s"
+        self._lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
+        status = f"SELECT {self._rows['status']} FROM {self._rows.table} WHERE {self._mine}"  # noqa: S608
+        self._returning = f" RETURNING ({status})" if connection.vendor in RETURNING else ""
+        beat = {name: f"%({name})s" for name in BEAT}
+        ended = {"status": "%(status)s", "result_json": "%(result_json)s", "finished_at": "%(heartbeat_at)s"}
+        self.beat = self._make_update(beat)
+        self.completed = self._make_update(beat | ended)
+        self.insert = self._make_insert()
+        self.select = self._make_select()
 
     def _make_update(self, values: dict[str, str]) -> str:
-        sequence = self._column("sequence")
-        assignments = ", ".join(f"{self._column(name)} = {value}" for name, value in values.items())
-        where = " AND ".join(f"{self._column(name)} = %({name})s" for name in ("id", "execution", "sequence"))
+        steps = self.steps
+        assignments = ", ".join(f"{steps[name]} = {value}" for name, value in values.items())
+        where = " AND ".join(f"{steps[name]} = %({name})s" for name in ("id", "execution", "sequence"))
         return (
-            f"UPDATE {self._steps} SET {assignments}, {sequence} = {sequence} + 1 "  # noqa: S608
+            f"UPDATE {steps.table} SET {assignments}, {steps['sequence']} = {steps['sequence']} + 1 "  # noqa: S608
             f"WHERE {where}{self._returning}"
         )
 
     def _make_insert(self) -> str:
-        values = {name: self._parameter(name) for name in (*self._BEGUN, "continuation_id", "execution")}
-        values |= {name: self._parameter(name, "now") for name in ("started_at", "heartbeat_at")}
-        values |= {name: _literal(self._fields[name].get_default()) for name in self._AS_ALWAYS}
-        columns = ", ".join(map(self._column, values))
-        lock = " FOR UPDATE" if self._connection.features.has_select_for_update else ""
-        quote = self._quote
+        steps, rows = self.steps, self._rows
+        values = {name: steps.typed(name, f"%({name})s") for name in (*_BEGUN, "continuation_id", "execution")}
+        values |= {name: steps.typed(name, "%(now)s") for name in ("started_at", "heartbeat_at")}
+        values |= {name: steps.literal_default(name) for name in _AS_ALWAYS}
         return (
-            f"INSERT INTO {self._steps} ({columns}) SELECT {', '.join(values.values())} "  # noqa: S608
-            f"FROM {self._continuations} "
-            f"WHERE {quote('id')} = %(continuation_id)s AND {quote('owner')} = %(execution)s{lock}{self._returning}"
+            f"INSERT INTO {steps.table} ({steps.listed(values)}) SELECT {', '.join(values.values())} "  # noqa: S608
+            f"FROM {rows.table} WHERE {self._mine} AND {rows['owner']} = %(execution)s{self._lock}{self._returning}"
         )
 
-    def _parameter(self, column: str, name: str = "") -> str:
-        # PostgreSQL cannot guess the type of a parameter in a SELECT list.
-        cast = f"::{self._fields[column].db_type(self._connection)}" if self._connection.vendor == "postgresql" else ""
-        return f"%({name or column})s{cast}"
+    def _make_select(self) -> str:
+        steps = self.steps
+        # For the one that needs them. As NULL they cost next to nothing for the others.
+        is_running = f"{steps['status']} = {steps.literal_default('status')}"
+        running = ", ".join(f"CASE WHEN {is_running} THEN {steps[name]} END" for name in _RUNNING)
+        return (
+            f"SELECT {steps.listed(PassedStep._fields)}, {running} FROM {steps.table} "  # noqa: S608
+            f"WHERE {steps['continuation_id']} = %(continuation_id)s ORDER BY {steps['position']}"
+        )
 
-    def _column(self, name: str) -> str:
-        return self._quote(self._fields[name].column or "")
+
+@functools.cache
+def _texts(alias: str) -> _Texts:
+    return _Texts(alias)
 
 
-def _literal(value: Any) -> str:
-    """A default of ours in SQL: a number, a word or a truth."""
-    return f"'{value}'" if isinstance(value, str) else str(value).upper()
+def prepare(alias: str) -> None:
+    """Make the texts now."""
+    _texts(alias)

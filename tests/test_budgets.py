@@ -16,10 +16,11 @@ from django_rq import get_queue
 from rq import SimpleWorker
 
 from continuations import ContinuableJob, Step
+from continuations.columns import RETURNING
 from continuations.ends import Outcome
 from continuations.execution import execute
 from continuations.models import Continuation, Execution, StepRecord
-from continuations.statements import RETURNING, Statements
+from continuations.statements import BEAT
 from continuations.testing import interrupt_during
 from continuations.transitions import Status
 from continuations.worker import ContinuableSimpleWorker
@@ -272,7 +273,7 @@ def test_no_column_that_a_beat_writes_is_indexed() -> None:
         assert isinstance(constraint, models.UniqueConstraint)
         indexed |= set(constraint.fields)
     indexed |= {field.name for field in StepRecord._meta.fields if field.db_index or field.unique}
-    assert indexed & {*Statements._BEAT, "sequence"} == set()
+    assert indexed & {*BEAT, "sequence"} == set()
 
 
 # Redis
