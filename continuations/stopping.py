@@ -110,8 +110,9 @@ class Stopping:
         # By how much looks are apart when all is well.
         self._slack = max(0.0, interval - 1.0)
         self._next_beat = 0.0
-        self._next_question = 0.0
         self._last_look = time.monotonic()
+        # A small job has ended by then, without a round trip that nearly always tells nothing.
+        self._next_question = self._last_look + ASK_PAUSE
         self._longest_gap = 0.0
         self._asked_at = self._last_look
         self._complained_at = 0.0
