@@ -36,8 +36,9 @@ class StepRecord(models.Model):
         CHILDREN = "children", _("waits for children")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Here and below a unique constraint begins with it, so it needs no index of its own.
     continuation = models.ForeignKey(
-        "Continuation", models.CASCADE, related_name="steps", verbose_name=_("continuation")
+        "Continuation", models.CASCADE, related_name="steps", verbose_name=_("continuation"), db_index=False
     )
     position = models.PositiveIntegerField(_("position"))
     name = NameField(_("name"), max_length=200)
@@ -136,7 +137,11 @@ class Execution(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     continuation = models.ForeignKey(
-        "Continuation", models.CASCADE, related_name="execution_records", verbose_name=_("continuation")
+        "Continuation",
+        models.CASCADE,
+        related_name="execution_records",
+        verbose_name=_("continuation"),
+        db_index=False,
     )
     number = models.PositiveIntegerField(_("number"))
     worker = models.CharField(_("worker"), max_length=255, blank=True, default="")
@@ -189,7 +194,7 @@ class Event(models.Model):
     """Something sent to a continuation by name. The first of a name wins."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    continuation = models.ForeignKey("Continuation", models.CASCADE, related_name="events")
+    continuation = models.ForeignKey("Continuation", models.CASCADE, related_name="events", db_index=False)
     name = NameField(_("name"), max_length=200)
     payload_json = models.TextField(_("payload"), db_column="payload", null=True)  # noqa: DJ001
     sent_at = models.DateTimeField(_("sent at"), default=timezone.now)

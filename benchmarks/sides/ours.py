@@ -75,9 +75,12 @@ def resume(n: int) -> float:
     """Milliseconds from the claim of a job with `n` completed steps until it has passed them."""
     workers.empty_queue()
     row = jobs.StepsTwice.enqueue(n)
-    execute(row.pk, 0, Workplace())
+    place = Workplace()
+    execute(row.pk, 0, place)
+    # As RQ says of what it has put back.
+    place.comes_again = True
     began = time.perf_counter()
-    outcome = execute(row.pk, 0, Workplace())
+    outcome = execute(row.pk, 0, place)
     assert outcome.status == Status.SUCCEEDED
     return (jobs.passed[-1] - began) * 1e3
 

@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
                 ('name', continuations.fields.NameField(max_length=200, verbose_name='name')),
                 ('payload_json', models.TextField(db_column='payload', null=True, verbose_name='payload')),
                 ('sent_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='sent at')),
-                ('continuation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='continuations.continuation')),
+                ('continuation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='continuations.continuation')),
             ],
             options={
                 'verbose_name': 'event',
@@ -102,7 +102,7 @@ class Migration(migrations.Migration):
                 ('cursor_after_json', models.TextField(db_column='cursor_after', null=True, verbose_name='cursor after')),
                 ('error_class', models.CharField(blank=True, default='', max_length=255, verbose_name='error class')),
                 ('error_message', models.TextField(blank=True, default='', verbose_name='error message')),
-                ('continuation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='execution_records', to='continuations.continuation', verbose_name='continuation')),
+                ('continuation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='execution_records', to='continuations.continuation', verbose_name='continuation')),
             ],
             options={
                 'verbose_name': 'execution',
@@ -131,7 +131,7 @@ class Migration(migrations.Migration):
                 ('heartbeat_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='last beat')),
                 ('started_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='started at')),
                 ('finished_at', models.DateTimeField(null=True, verbose_name='finished at')),
-                ('continuation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='continuations.continuation', verbose_name='continuation')),
+                ('continuation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='continuations.continuation', verbose_name='continuation')),
             ],
             options={
                 'verbose_name': 'step',
