@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.case import ABSURD, DBOS, OURS, OURS_ON_SQLITE, Case, Limit, Measure, Sizes
+from benchmarks.case import ABSURD, DBOS, OURS, OURS_ON_SQLITE, Case, Limit, Measure, Sizes, Times
 
 
 def cases(size: Sizes) -> list[Case]:
@@ -25,6 +25,7 @@ def cases(size: Sizes) -> list[Case]:
                     note=f"{few:,} steps, scaled; without its start",
                 ),
             ),
+            targets=(Times(1, "absurd", aim=True),),
         ),
         *(
             Case(
