@@ -19,10 +19,11 @@ T = TypeVar("T")
 # Seconds until a test gives up on what should come at once.
 PATIENCE = 30.0
 
-# How a transaction gets its row: SQLite locks the whole database as it begins.
-LOCKS = r"FOR (NO KEY )?UPDATE|^BEGIN"
-# How a change of a continuation is written, once its row is locked.
-WRITES = r"^UPDATE .continuations_continuation."
+# How a transaction gets its row: SQLite locks the whole database as it begins, and what PostgreSQL does in one
+# statement waits for the row there.
+LOCKS = r"FOR (NO KEY )?UPDATE|^BEGIN|^WITH changed"
+# How a change of a continuation is written, once its row is locked, or as it is.
+WRITES = r"^(WITH changed AS \()?UPDATE .continuations_continuation."
 
 
 class Other(Generic[T]):

@@ -18,6 +18,7 @@ from continuations.family import wake_parent
 from continuations.models import Continuation
 from continuations.testing import interrupt_during, stopping_when
 from tests.others import LOCKS, WRITES, AboutToEnd, Other, ending, run
+from tests.shapes import Bench
 from tests.shop.models import Applied
 from tests.test_control import make_old
 
@@ -52,8 +53,15 @@ class Walk(ContinuableJob):
         return "done"
 
     def walk(self, step: Step) -> None:
-        for _ in step.iterate([1, 2]):
+        for _ in step.iterate([1, 2, 3]):
             pass
+
+
+class Followed(Walk):
+    """Ends under the row's lock, which a plain success does not need."""
+
+    def on_success(self) -> None:
+        """Does nothing."""
 
 
 class Approve(ContinuableJob):
@@ -102,10 +110,11 @@ def test_success_beats_a_request_made_after_the_last_item(verb: str) -> None:
     assert (fresh(continuation).status, fresh(continuation).result) == ("succeeded", "done")
 
 
+@pytest.mark.parametrize("kind", [Walk, Followed])
 @pytest.mark.parametrize("verb", ["pause", "cancel"])
-def test_success_beats_a_request_that_is_just_being_written(verb: str) -> None:
+def test_success_beats_a_request_that_is_just_being_written(verb: str, kind: type[Walk]) -> None:
     """O5: the end waits for the row, and is a success all the same."""
-    continuation = Walk.enqueue()
+    continuation = kind.enqueue()
     person = Other(lambda: call(verb, continuation), until=WRITES)
     with ending(continuation, until=LOCKS, stop=False, first=person.start):
         assert fresh(continuation).status == "running"
@@ -116,7 +125,7 @@ def test_success_beats_a_request_that_is_just_being_written(verb: str) -> None:
 @pytest.mark.parametrize("verb", ["pause", "cancel"])
 def test_a_request_made_while_a_success_is_written_is_refused(verb: str) -> None:
     """O5: it waits a moment for the row, and finds the end."""
-    continuation = Walk.enqueue()
+    continuation = Followed.enqueue()
     with (
         ending(continuation, until=WRITES) as execution,
         pytest.raises(TransitionError, match=f"is succeeded: cannot {verb}"),
@@ -232,14 +241,18 @@ def test_what_is_just_being_stopped_is_not_claimed(verb: str, fact: str) -> None
 def test_a_request_made_while_a_claim_is_written_reaches_the_execution(verb: str, fact: str) -> None:
     """O5: it asks whoever has claimed it meanwhile."""
     continuation = Walk.enqueue()
+    with stopping_when(lambda job: "stopping"):
+        assert run(continuation).status == "interrupted"
+    place = Bench()
+    place.comes_again = True
     # The row was locked by its update; the execution is written next.
-    with Other(lambda: run(continuation), until="^INSERT INTO .continuations_execution.") as worker:
+    with Other(lambda: run(continuation, place), until="^INSERT INTO .continuations_execution.") as worker:
         person = Other(lambda: call(verb, continuation), until=LOCKS, stop=False)
         person.start()
         # No further than the end of its claim, before the person has asked.
         with stopping_when(lambda job: person.join()):
             worker.join()
-    assert (fresh(continuation).status, fresh(continuation).executions) == (fact, 1)
+    assert (fresh(continuation).status, fresh(continuation).executions) == (fact, 2)
 
 
 # Events and parking
