@@ -143,9 +143,10 @@ class RQDelivery:
             return
         if limit is not None:
             limit.lift(job)
-        if job.get_status(refresh=limit is not None) == JobStatus.QUEUED:
-            return
         origin = queue_named(job.origin)
+        if job.get_status(refresh=limit is not None) == JobStatus.QUEUED and not _is_lost(origin, job):
+            return
+        origin.connection.lrem(origin.intermediate_queue_key, 0, job.id)
         job.retries_left = RETRIES
         origin.enqueue_job(job)
         origin.scheduled_job_registry.remove(job)
@@ -240,6 +241,15 @@ def _dependencies_are_met(pipeline: Pipeline, queue: Queue, continuation: Contin
     met = {JobStatus.FINISHED, *((JobStatus.FAILED,) if job.allow_dependency_failures else ())}
     dependencies = job.fetch_dependencies(watch=True, pipeline=pipeline)
     return all(each.get_status(refresh=False) in met for each in dependencies)
+
+
+def _is_lost(queue: Queue, job: Job) -> bool:
+    """Whether a queued job is in no queue: a worker had taken it, and died before it had begun with it."""
+    with queue.connection.pipeline() as pipeline:
+        pipeline.lpos(queue.key, job.id)
+        pipeline.zcard(ExecutionRegistry.key_template.format(job.id))
+        position, executions = pipeline.execute()
+    return position is None and not executions
 
 
 def _rest_anchor(queue: Queue, continuation: Continuation, pipeline: Pipeline) -> None:

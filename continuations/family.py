@@ -107,7 +107,8 @@ def cancel_strays(row: Continuation) -> int:
 def _cancel(children: ContinuationQuerySet, *, by: str, reason: str, seconds: float | None = None) -> int:
     found, end = 0, math.inf if seconds is None else time.monotonic() + seconds
     for child in children.exclude(status=Status.CANCELLING).order_by("created_at", "pk")[:LIMIT]:
-        if time.monotonic() >= end:
+        # One at least, however long it took to find them: every run gets on.
+        if found and time.monotonic() >= end:
             break
         found += 1
         try:

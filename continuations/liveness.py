@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from .models import Execution
 
-# Seconds: how long a lease of ContinuableWorker lives, and how often it is renewed.
-LEASE = 12.0
+# Seconds: how long a lease of ContinuableWorker lives, and how often it is renewed. With the three seconds between two
+# looks of another worker, and some for the look itself, that is less than fifteen.
+LEASE = 11.0
 RENEWAL = 3
 # Seconds between the signs of life that a stock worker gives for its horse (RQ's job_monitoring_interval).
 RQ_HEARTBEAT = 30.0

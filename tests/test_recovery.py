@@ -658,3 +658,21 @@ def test_an_end_that_rq_was_not_told_of_is_reported(redis_url: str) -> None:
     (found,) = Continuation.objects.recover()
     assert found.action == "its end reported"
     assert queued() == [continuation.rq_job_id]
+
+
+def test_a_report_of_the_end_that_a_worker_took_and_lost_is_made_again(redis_url: str) -> None:
+    """W6: it had taken the anchor from its queue, and was killed before it began. RQ still calls that queued."""
+    continuation = Count.enqueue("a", 1)
+    Continuation.objects.update(status="succeeded", finished_at=timezone.now(), delivery=1)
+    queue = django_rq.get_queue("default")
+    let_time_pass()
+    # It stands in the queue: that is as it should be.
+    recover()
+    assert queue.get_job_ids() == [continuation.rq_job_id]
+    queue.connection.lmove(queue.key, queue.intermediate_queue_key)
+    assert queue.get_job_ids() == []
+    let_time_pass()
+    (found,) = recover()
+    assert found.action == "its end reported"
+    assert queue.get_job_ids() == [continuation.rq_job_id]
+    assert queue.connection.lrange(queue.intermediate_queue_key, 0, -1) == []
