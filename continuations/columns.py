@@ -82,7 +82,7 @@ class Columns(Generic[M]):
         ]
 
     def insert(self, row: M, connection: BaseDatabaseWrapper) -> None:
-        """Store a new row, as `save` does, for which nobody listens."""
+        """Store a new row: as `save` does, and by it where somebody listens to Django's signals."""
         kind = type(row)
         if pre_save.has_listeners(kind) or post_save.has_listeners(kind):
             row.save(using=connection.alias, force_insert=True)
@@ -91,7 +91,7 @@ class Columns(Generic[M]):
             # What is not said is NULL, and nobody has to say it or to read it.
             names = tuple(name for name in self.names if row.__dict__[name] is not None)
             cursor.execute(self._insert(names), self.values(row, names, connection))
-        is_stored(row, connection.alias)
+        mark_stored(row, connection.alias)
 
     def insert_all(self, rows: Sequence[M], connection: BaseDatabaseWrapper, size: int) -> None:
         """Store new rows, at most `size` in a statement, as `bulk_create` does."""
@@ -102,7 +102,7 @@ class Columns(Generic[M]):
             for start in range(0, len(rows), size):
                 cursor.execute(*self._insert_of(rows[start : start + size], connection))
         for row in rows:
-            is_stored(row, connection.alias)
+            mark_stored(row, connection.alias)
 
     def _insert_of(self, rows: Sequence[M], connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
         """One INSERT, in which what is the same in all rows is said once, and prepared once."""
@@ -141,7 +141,7 @@ class Columns(Generic[M]):
                 yield place, column, converters
 
 
-def is_stored(row: Model, alias: str) -> None:
+def mark_stored(row: Model, alias: str) -> None:
     """Tell a row that it was written, as the ORM does."""
     row._state.adding, row._state.db = False, alias
 

@@ -1,6 +1,6 @@
 """What nearly every job does, in one statement each: be claimed for the first time, and succeed.
 
-Both change what is there and give None if it is not as they expect; the way round then finds out what is the matter.
+Where the row is not as they expect they change nothing and say so; the way round then finds out what is the matter.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from .columns import RETURNING, Columns, columns_of, is_stored
+from .columns import RETURNING, Columns, columns_of, mark_stored
 from .isolation import atomic
 from .models import Continuation, Execution
 from .transitions import Status
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+# What a first claim changes, in this order.
+_CLAIMED = ("status", "owner", "executions", "run_after", "check_after", "waiting_for", "started_at")
 
 
 def are_there(alias: str) -> bool:
@@ -50,7 +54,7 @@ def claim_first(execution: Execution, delivery: int, alias: str) -> Continuation
     found = _execute(connection, texts.claim, params, texts.record, values)
     if found is None:
         return None
-    is_stored(execution, alias)
+    mark_stored(execution, alias)
     return rows.read(found, connection)
 
 
@@ -83,10 +87,6 @@ def _execute(
         if found is not None:
             cursor.execute(then, values)
         return found
-
-
-# What a first claim changes, in this order.
-_CLAIMED = ("status", "owner", "executions", "run_after", "check_after", "waiting_for", "started_at")
 
 
 class _Texts:
