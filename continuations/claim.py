@@ -151,13 +151,7 @@ def _take(row: Continuation, owner: Execution | None, execution: Execution) -> b
     execution.continuation = row
     with atomic(alias):
         changes = _changes(row, execution, now)
-        rows = Continuation.objects.using(alias)
-        if connections[alias].vendor == "mysql":
-            # It may find the row by the index of its status, and lock that before the row: whoever has the row locked,
-            # and changes its status, would end in a deadlock.
-            rows.select_for_update().filter(pk=row.pk).values_list("pk").first()
-        unchanged = rows.filter(pk=row.pk, delivery=row.delivery, status=row.status, executions=row.executions)
-        if not unchanged.update(**changes):
+        if not Continuation.objects.using(alias).unchanged(row, "delivery", "executions").update(**changes):
             return False
         for name, value in changes.items():
             setattr(row, name, value)

@@ -6,7 +6,7 @@ Only for what happens for each job. Everything else asks the ORM, which builds i
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import connections, transaction
@@ -20,6 +20,9 @@ M = TypeVar("M", bound=Model)
 
 # Backends that return columns of what they change.
 RETURNING = frozenset({"postgresql", "sqlite"})
+# A condition that is always true, with which a transaction of PostgreSQL does not wait until it is on the disk. The
+# server writes in order: what waits takes with it what came before. If it crashes first, this has not happened yet.
+NOT_AWAITED = "set_config('synchronous_commit', 'off', true) = 'off'"
 # Fields whose values databases want in different forms. What others would make of a number or a text is the same.
 _ADAPTED = (DateTimeField, ForeignKey, JSONField, UUIDField)
 
@@ -55,10 +58,10 @@ class Columns(Generic[M]):
         """A placeholder outside VALUES and SET, where PostgreSQL cannot guess the type."""
         return f"{place}::{self._types[name]}" if self._is_strict else place
 
-    def literal_default(self, name: str) -> str:
-        """A column's default as SQL: a number, a word of ours or a truth."""
-        value = self._fields[name].get_default()
-        return f"'{value}'" if isinstance(value, str) else str(value).upper()
+    def literal_defaults(self, *, without: Collection[str]) -> dict[str, str]:
+        """The defaults of all other columns as SQL: numbers, words of ours and truths. NULL need not be said."""
+        defaults = {name: field.get_default() for name, field in self._fields.items() if name not in without}
+        return {name: _literal(value) for name, value in defaults.items() if value is not None}
 
     def decoded(self, name: str, value: Any) -> Any:
         """An attribute's value behind what the driver gave for an expression of its column."""
@@ -139,6 +142,15 @@ class Columns(Generic[M]):
             converters = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
             if converters:
                 yield place, column, converters
+
+
+def need_not_wait(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a statement can have `NOT_AWAITED`: it is not part of a transaction that is somebody else's."""
+    return connection.vendor == "postgresql" and not connection.in_atomic_block
+
+
+def _literal(value: str | float) -> str:
+    return f"'{value}'" if isinstance(value, str) else str(value).upper()
 
 
 def mark_stored(row: Model, alias: str) -> None:

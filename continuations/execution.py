@@ -162,14 +162,11 @@ class _Running:
             self.left_open = True
             self.progress.doubt(rolled_back=True)
         if ending.reason == "superseded":
-            return Outcome(self.continuation, refusal=Refusal.SUPERSEDED)
-        try:
-            if self.progress.step is not None:
-                self.progress.check(self.progress.step)
-            result_json = codec.encode(ending.result, what=f"result of {self.continuation.job_name}.perform")
-        except SerializationError as error:
-            result_json = None
-            ending = ending if ending.error is not None else Ending(error=error)
+            if not self.progress.forget_lost_step():
+                row = Continuation.objects.using(self.alias).filter(pk=self.continuation.pk).first()
+                return self._superseded(row or self.continuation)
+            ending = Ending(reason="database")
+        ending, result_json = self._encoded(ending)
         if left_open and ending.forced is None:
             problem = CheckpointError(
                 f"{self.continuation.job_name}.perform ended with a transaction open on {', '.join(left_open)}; "
@@ -205,13 +202,22 @@ class _Running:
         tell(row, self.execution, decision, self.progress.step)
         return outcome
 
+    def _encoded(self, ending: Ending) -> tuple[Ending, str | None]:
+        """It with the result, if any; or with the error of what cannot be stored."""
+        try:
+            if self.progress.step is not None:
+                self.progress.check(self.progress.step)
+            return ending, codec.encode(ending.result, what=f"result of {self.continuation.job_name}.perform")
+        except SerializationError as error:
+            return ending if ending.error is not None else Ending(error=error), None
+
     def _recognise(self, row: Continuation, ending: Ending) -> Outcome:
         """The row is not ours any more: because our own outcome was committed, and the answer lost, or superseded."""
         mine = (
             Execution.objects.using(self.alias).filter(pk=self.execution.pk).exclude(outcome__in=["", "died"]).first()
         )
         if mine is None or row.owner is not None or row.status != mine.outcome:
-            return Outcome(row, refusal=Refusal.SUPERSEDED)
+            return self._superseded(row)
         after_end(row)
         moved_on = row.delivery != self.continuation.delivery
         if moved_on and not row.is_told_only:
@@ -225,6 +231,12 @@ class _Running:
             moved_on=moved_on,
             at_front=row.reason in FRONT_REASONS,
         )
+
+    def _superseded(self, row: Continuation) -> Outcome:
+        if row.executions < self.execution.number and row.delivery == self.continuation.delivery:
+            # Nobody was: a server that crashed has forgotten this claim, for which nobody waited.
+            return Outcome(row, Status.INTERRUPTED, at_front=True)
+        return Outcome(row, refusal=Refusal.SUPERSEDED)
 
     def _perform(self) -> Any:
         continuation, progress, place = self.continuation, self.progress, self.place
@@ -323,7 +335,8 @@ class _Running:
             **fields_of(decision.error),
         }
         fill(self.execution, changes)
-        return tuple(changes)
+        # It began with the others empty.
+        return tuple(name for name, value in changes.items() if value not in ("", None))
 
     def _follow_up(self, row: Continuation, decision: Decision, *, last_try: bool) -> None:
         if self.job is None or decision.status not in (Status.SUCCEEDED, Status.FAILED):

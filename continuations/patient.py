@@ -228,10 +228,7 @@ class Patient:
         """The row, locked, if it is still as it was read and nobody else holds it."""
         row = self._row
         locked: Continuation | None = (
-            Continuation.objects.using(self._alias)
-            .filter(pk=row.pk, status=row.status, delivery=row.delivery, owner=row.owner)
-            .free()
-            .first()
+            Continuation.objects.using(self._alias).unchanged(row, "delivery", "owner").free().first()
         )
         return locked
 

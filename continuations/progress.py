@@ -51,6 +51,7 @@ class Progress:
         # A commit of our own failed so that only the stored row knows what is stored.
         self._doubtful = False
         self._rolled_back = False
+        self._step_is_lost = False
         # Status read by the write that completed the last step; good for one boundary.
         self._status: str | None = None
         self._sql = Statements(self._connection, continuation.pk, execution)
@@ -198,6 +199,19 @@ class Progress:
         """
         self._doubtful = True
         self._rolled_back = self._rolled_back or rolled_back
+
+    def forget_lost_step(self) -> bool:
+        """Let go of the step in progress if it is gone although the continuation is ours. False: it is not like that.
+
+        A server that crashes may lose the last thing that nobody waited for: that the step had begun.
+        """
+        step = self.step
+        if step is not None:
+            is_stored = StepRecord.objects.using(self.alias).filter(pk=step.record.pk).exists()
+            self._step_is_lost = not is_stored and self._read_status() is not None
+            if self._step_is_lost:
+                self.step = None
+        return self._step_is_lost
 
     def check(self, step: Step) -> None:
         """Raise `SerializationError` if the cursor or an attribute was changed in place to what cannot be stored.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.db import connections, models
-from django.db.models import Max, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Max, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce, Concat
 from django.db.models.lookups import LessThan
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -73,6 +73,15 @@ class ContinuationQuerySet(models.QuerySet["Continuation"]):
     def waiting_to_run(self) -> ContinuationQuerySet:
         """Those that a worker will claim, due or not, oldest first."""
         return self.filter(status__in=CLAIMABLE).order_by("created_at", "pk")
+
+    def unchanged(self, row: Continuation, *names: str) -> ContinuationQuerySet:
+        """That row, unless its status, or one of these attributes, is not what it was when `row` was read.
+
+        Found by its primary key. With the bare status to choose from, planners think that few rows have it, and read
+        the thousands that may; and MySQL locks that index before the row, which ends in deadlocks.
+        """
+        values = {name: getattr(row, name) for name in names}
+        return self.alias(its_status=Concat("status", Value(""))).filter(pk=row.pk, its_status=row.status, **values)
 
     def needing_attention(self, *, unheard_queues: Collection[str] = ()) -> ContinuationQuerySet:
         """Those a person should look at: failed, paused by a limit, follow-up failed, silent, or deaf to a request.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from .columns import RETURNING, Columns, columns_of, mark_stored
+from .columns import NOT_AWAITED, RETURNING, Columns, columns_of, mark_stored, need_not_wait
 from .isolation import atomic
 from .models import Continuation, Execution
 from .transitions import Status
@@ -22,6 +22,25 @@ if TYPE_CHECKING:
 
 # What a first claim changes, in this order.
 _CLAIMED = ("status", "owner", "executions", "run_after", "check_after", "waiting_for", "started_at")
+# What differs from execution to execution as it begins; all else is its columns' default.
+_BEGUN = (
+    "id",
+    "continuation_id",
+    "number",
+    "worker",
+    "host",
+    "pid",
+    "boot",
+    "rq_job_id",
+    "rq_execution_id",
+    "lease",
+    "database_session",
+    "started_at",
+)
+# Columns of a row that nobody but its owner writes: what is known to be there need not be written again.
+_OWNERS = frozenset(
+    {"attempts_json", "crashes", "error_class", "error_message", "error_traceback", "errors", "result_json"}
+)
 
 
 def are_there(alias: str) -> bool:
@@ -50,8 +69,10 @@ def claim_first(execution: Execution, delivery: int, alias: str) -> Continuation
     }
     params = [rows.value(name, changes[name], connection) for name in _CLAIMED]
     params += [rows.value("id", execution.continuation_id, connection), delivery, Status.ENQUEUED.value]
-    values = executions.values(execution, executions.names, connection)
-    found = _execute(connection, texts.claim, params, texts.record, values)
+    values = executions.values(execution, _BEGUN, connection)
+    # Nothing has been done yet that a server which crashes could make undone.
+    change = texts.claim_at_once if need_not_wait(connection) else texts.claim
+    found = _execute(connection, change, params, texts.record, values)
     if found is None:
         return None
     mark_stored(execution, alias)
@@ -64,6 +85,8 @@ def end(row: Continuation, execution: Execution, changes: Mapping[str, Any], cha
     connection = connections[alias]
     texts = _texts(alias)
     rows, executions = texts.rows, texts.executions
+    found = row.__dict__
+    changes = {name: value for name, value in changes.items() if name not in _OWNERS or found[name] != value}
     params = [rows.value(name, value, connection) for name, value in changes.items()]
     params += [rows.value("id", row.pk, connection), rows.value("owner", execution.pk, connection)]
     written = executions.values(execution, (*changed, "id"), connection)
@@ -100,14 +123,18 @@ class _Texts:
         self._source = " FROM changed" if are_one else ""
         self._condition = " AND EXISTS (SELECT 1 FROM changed)" if are_one else ""
         rows = self.rows
-        self.claim = (
-            f"UPDATE {rows.table} SET {rows.assigned(_CLAIMED)} "  # noqa: S608
-            f"WHERE {rows['id']} = %s AND {rows['delivery']} = %s AND {rows['status']} = %s "
-            f"AND {rows['executions']} = 0 RETURNING {rows.listed()}"
+        # The status in a form for which there is no index: see `unchanged` of the querysets.
+        claim = (
+            f"UPDATE {rows.table} SET {rows.assigned(_CLAIMED)} WHERE {rows['id']} = %s "  # noqa: S608
+            f"AND {rows['delivery']} = %s AND {rows['status']} || '' = %s AND {rows['executions']} = 0"
         )
+        returning = f" RETURNING {rows.listed()}"
+        self.claim = claim + returning
+        self.claim_at_once = f"{claim} AND {NOT_AWAITED}{returning}"
+        values = {name: executions.typed(name) for name in _BEGUN} | executions.literal_defaults(without=_BEGUN)
         self.record = (
-            f"INSERT INTO {executions.table} ({executions.listed()}) "
-            f"SELECT {', '.join(map(executions.typed, executions.names))}{self._source}"
+            f"INSERT INTO {executions.table} ({executions.listed(values)}) "
+            f"SELECT {', '.join(values.values())}{self._source}"
         )
         self.end = functools.cache(self._end)
         self.note = functools.cache(self._note)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from .columns import RETURNING, columns_of
+from .columns import NOT_AWAITED, RETURNING, columns_of, need_not_wait
 from .models import Continuation, StepRecord
 from .records import PassedStep
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-# What a step begins with. Columns that are in neither are NULL.
-_BEGUN = ("id", "position", "name", "kind", "cursor_json", "attributes_json")
-_AS_ALWAYS = ("status", "processed", "busy_seconds", "advanced", "sequence")
+# What differs from step to step as it begins, and what is the same moment; all else is its columns' default.
+_BEGUN = ("id", "position", "name", "kind", "cursor_json", "attributes_json", "continuation_id", "execution")
+_NOW = ("started_at", "heartbeat_at")
 # What a beat writes.
 BEAT = ("cursor_json", "attributes_json", "processed", "total", "busy_seconds", "advanced", "heartbeat_at")
 # What is needed of a step in progress beside what is needed of all. It does not ask when that began.
@@ -64,7 +64,8 @@ class Statements:
     def insert(self, record: StepRecord) -> tuple[str, dict[str, Any]]:
         """One INSERT of a step that begins.
 
-        It reads the continuation's row under lock: a subquery without one sees a stale owner.
+        It reads the continuation's row under lock: a subquery without one sees a stale owner. Nothing has been done in
+        the step yet, so nobody waits for the disk.
         """
         params = {
             **self._owner,
@@ -76,7 +77,8 @@ class Statements:
             "attributes_json": record.attributes_json,
             "now": self._prepared("started_at", record.started_at),
         }
-        return self._texts.insert, params
+        texts = self._texts
+        return texts.insert_at_once if need_not_wait(self._connection) else texts.insert, params
 
     def select(self) -> tuple[str, dict[str, Any]]:
         """One SELECT of all steps in order: the columns of a `PassedStep`, then what `running` takes."""
@@ -106,6 +108,7 @@ class _Texts:
         self.beat = self._make_update(beat)
         self.completed = self._make_update(beat | ended)
         self.insert = self._make_insert()
+        self.insert_at_once = self._make_insert(f" AND {NOT_AWAITED}")
         self.select = self._make_select()
 
     def _make_update(self, values: dict[str, str]) -> str:
@@ -117,20 +120,21 @@ class _Texts:
             f"WHERE {where}{self._returning}"
         )
 
-    def _make_insert(self) -> str:
+    def _make_insert(self, condition: str = "") -> str:
         steps, rows = self.steps, self._rows
-        values = {name: steps.typed(name, f"%({name})s") for name in (*_BEGUN, "continuation_id", "execution")}
-        values |= {name: steps.typed(name, "%(now)s") for name in ("started_at", "heartbeat_at")}
-        values |= {name: steps.literal_default(name) for name in _AS_ALWAYS}
+        values = {name: steps.typed(name, f"%({name})s") for name in _BEGUN}
+        values |= {name: steps.typed(name, "%(now)s") for name in _NOW}
+        values |= steps.literal_defaults(without=values)
         return (
             f"INSERT INTO {steps.table} ({steps.listed(values)}) SELECT {', '.join(values.values())} "  # noqa: S608
-            f"FROM {rows.table} WHERE {self._mine} AND {rows['owner']} = %(execution)s{self._lock}{self._returning}"
+            f"FROM {rows.table} WHERE {self._mine} AND {rows['owner']} = %(execution)s{condition}{self._lock}"
+            f"{' RETURNING 1' if self._returning else ''}"
         )
 
     def _make_select(self) -> str:
         steps = self.steps
         # For the one that needs them. As NULL they cost next to nothing for the others.
-        is_running = f"{steps['status']} = {steps.literal_default('status')}"
+        is_running = f"{steps['status']} = '{StepRecord.Status.RUNNING}'"
         running = ", ".join(f"CASE WHEN {is_running} THEN {steps[name]} END" for name in _RUNNING)
         return (
             f"SELECT {steps.listed(PassedStep._fields)}, {running} FROM {steps.table} "  # noqa: S608

@@ -11,12 +11,13 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from continuations.models import Continuation
+from continuations.delivery import queue_named
+from continuations.models import Continuation, StepRecord
 from continuations.outages import PAUSES
 from tests.chaos.servers import PostgreSQL, postgresql_binaries
 from tests.processes import Worker, eventually, tell
 from tests.proxy import connected_to
-from tests.shop.jobs import Count
+from tests.shop.jobs import Count, HoldsOn
 from tests.shop.models import Applied
 
 pytestmark = [
@@ -26,10 +27,14 @@ pytestmark = [
 ]
 
 
+# Nothing reaches the disk by itself for as long as the server lets one say.
+FORGETFUL = "-c fsync=off -c wal_writer_delay=10s -c wal_level=minimal -c max_wal_senders=0"
+
+
 @pytest.fixture
 def server(transactional_db: None) -> Iterator[PostgreSQL]:
     folder = Path(tempfile.mkdtemp(prefix="continuations-postgresql-"))
-    made = PostgreSQL(folder)
+    made = PostgreSQL(folder, settings=FORGETFUL)
     with connected_to(HOST="127.0.0.1", PORT=made.port, NAME="chaos", USER="postgres", PASSWORD=""):
         call_command("migrate", verbosity=0)
         yield made
@@ -59,3 +64,38 @@ def test_a_database_that_restarts_in_the_middle_of_a_step_costs_nothing(
     assert (continuation.crashes, continuation.counted_resumptions) == (0, 0)
     assert first.finished_at is not None
     tell(f"database restarted ({mode}): outcome to next execution", first.finished_at, second.started_at)
+
+
+@pytest.mark.parametrize(
+    ("steps_before", "outcomes"),
+    [
+        (False, [("succeeded", "")]),
+        (True, [("interrupted", "database"), ("succeeded", "")]),
+    ],
+    ids=["a claim", "the begin of a step"],
+)
+def test_what_nobody_waited_for_is_done_again_at_once_if_the_server_has_lost_it(
+    server: PostgreSQL,
+    start_worker: Callable[..., Worker],
+    steps_before: bool,
+    outcomes: list[tuple[str, str]],
+) -> None:
+    """A claim and the begin of a step do not wait for the disk. That they are gone is no proof of another owner."""
+    redis = queue_named("default").connection
+    worker = start_worker("default", worker_class=None)
+    continuation = HoldsOn.enqueue("a", steps_before=steps_before)
+    eventually(lambda: redis.get("a:held") == b"1", worker.output)
+    server.stop("immediate")
+    connection.close()
+    server.start()
+    assert (Continuation.objects.get().status, StepRecord.objects.filter(name="hold").exists()) == (
+        "running" if steps_before else "enqueued",
+        False,
+    )
+    redis.rpush("a:go on", 1, 1)
+    eventually(lambda: Continuation.objects.get().status == "succeeded", worker.output)
+    continuation.refresh_from_db()
+    found = [(each.outcome, each.reason) for each in continuation.execution_records.all()]
+    assert (found, continuation.result) == (outcomes, 2)
+    assert (continuation.crashes, continuation.counted_resumptions) == (0, 0)
+    assert "executed elsewhere" not in worker.output()

@@ -151,6 +151,23 @@ class EndsWhenTold(ContinuableJob):
             time.sleep(0.02)
 
 
+class HoldsOn(ContinuableJob):
+    """Says in Redis that its step has begun, and goes on once it is told there: the database hears of nothing."""
+
+    def perform(self, run: str, *, steps_before: bool) -> int:
+        self.run = run
+        if steps_before:
+            self.step("first", lambda: note(run, "first"))
+        held: int = self.step(self.hold)
+        return held
+
+    def hold(self) -> int:
+        redis = queue_named("default").connection
+        held = int(redis.incr(f"{self.run}:held"))
+        redis.blpop([f"{self.run}:go on"], 60)
+        return held
+
+
 class DiesOnce(ContinuableJob):
     """Kills its own process at item 5, once."""
 
