@@ -11,6 +11,7 @@ from django.db import connections
 from django.utils import timezone
 
 from . import shortcuts, upkeep
+from .columns import made
 from .conf import database, require_autocommit
 from .family import after_end
 from .identifiers import uuid7
@@ -129,8 +130,9 @@ def _seconds_until(moment: dt.datetime) -> float:
 
 
 def _execution(pk: uuid.UUID, continuation: uuid.UUID, number: int, place: Workplace, alias: str) -> Execution:
-    return Execution(
-        pk=pk,
+    return made(
+        Execution,
+        id=pk,
         continuation_id=continuation,
         number=number,
         worker=place.worker[:255],

@@ -17,13 +17,14 @@ from django.db import connections
 from django.utils import timezone
 
 from . import codec, log, rq_options, upkeep
-from .columns import columns_of
+from .columns import columns_of, made
 from .conf import database, require_autocommit
 from .current import current_job
 from .delivery import BATCH, deliver, deliver_many, queue_named
 from .ends import Outcome
 from .errors import ContinuationError, JobDefinitionError, UnknownQueueError
 from .execution import execute
+from .identifiers import uuid7
 from .keys import check_key, insert_or_find
 from .limits import OPTION
 from .loading import job_path
@@ -164,11 +165,13 @@ def _row(
     job_class: type[ContinuableJob], shared: Mapping[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Continuation:
     bind(job_class, args, kwargs)
-    name = job_class.__name__
-    return Continuation(
-        arguments_json=codec.encode([list(args), kwargs], what=f"arguments of {name}") or "",
-        **shared,
-    )
+    what = f"arguments of {job_class.__name__}"
+    known = {"id": uuid7(), "attempts_json": {}, "context": {}, **shared}
+    parent = known.pop("parent")
+    row = made(Continuation, arguments_json=codec.encode([list(args), kwargs], what=what) or "", **known)
+    if parent is not None:
+        row.parent = parent
+    return row
 
 
 def _parent() -> tuple[Continuation | None, uuid.UUID | None]:

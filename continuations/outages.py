@@ -45,11 +45,17 @@ def tells_of_a_loss(error: BaseException) -> bool:
     """Whether a database error says that a connection was lost. By now there may be another one."""
     cause: Any = error.__cause__ or error
     if hasattr(cause, "sqlstate") or hasattr(cause, "pgcode"):
-        state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+        state = state_of(error)
         # The driver itself found out, and there was nobody to give a state.
         return state is None or state.startswith(_STATES)
     number = cause.args[0] if cause.args else None
     return number in _NUMBERS or number in _CLIENT_NUMBERS
+
+
+def state_of(error: BaseException) -> str | None:
+    """PostgreSQL's state of a database error, if it gave one."""
+    cause: Any = error.__cause__ or error
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
 
 
 def reconnect(alias: str) -> bool:

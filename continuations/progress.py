@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, connections
 from django.utils import timezone
 
-from . import attributes, log
+from . import attributes, log, prepared
 from .blocks import Blocks, Ended
 from .errors import CheckpointError, SerializationError
 from .models import Continuation, StepRecord
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from .job import ContinuableJob
+    from .prepared import Prepared
     from .step import Step
 
 
@@ -267,12 +268,12 @@ class Progress:
             )
         return None
 
-    def _execute(self, sql: str, params: dict[str, Any], *, want_status: bool) -> str | None:
+    def _execute(self, statement: Prepared, params: dict[str, Any], *, want_status: bool) -> str | None:
         """Run a fenced write. None: it matched no row; else the continuation's status, or "" if nobody wants it."""
 
         def run() -> str | None:
             with self._connection.cursor() as cursor:
-                cursor.execute(sql, params)
+                prepared.execute(self._connection, cursor, statement, params)
                 if self._sql.returns:
                     row = cursor.fetchone()
                     return None if row is None else str(row[0])

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
+from . import prepared
 from .columns import NOT_AWAITED, RETURNING, Columns, columns_of, mark_stored, need_not_wait
 from .isolation import atomic
 from .models import Continuation, Execution
+from .prepared import Prepared
 from .transitions import Status
 
 if TYPE_CHECKING:
@@ -50,7 +52,9 @@ def are_there(alias: str) -> bool:
 
 def prepare(alias: str) -> None:
     """Make the texts now."""
-    _texts(alias)
+    texts = _texts(alias)
+    if connections[alias].vendor == "postgresql":
+        _both("claim", texts.claim_at_once, texts.record)
 
 
 def claim_first(execution: Execution, delivery: int, alias: str) -> Continuation | None:
@@ -72,7 +76,7 @@ def claim_first(execution: Execution, delivery: int, alias: str) -> Continuation
     values = executions.values(execution, _BEGUN, connection)
     # Nothing has been done yet that a server which crashes could make undone.
     change = texts.claim_at_once if need_not_wait(connection) else texts.claim
-    found = _execute(connection, change, params, texts.record, values)
+    found = _execute(connection, "claim", change, params, texts.record, values)
     if found is None:
         return None
     mark_stored(execution, alias)
@@ -90,18 +94,17 @@ def end(row: Continuation, execution: Execution, changes: Mapping[str, Any], cha
     params = [rows.value(name, value, connection) for name, value in changes.items()]
     params += [rows.value("id", row.pk, connection), rows.value("owner", execution.pk, connection)]
     written = executions.values(execution, (*changed, "id"), connection)
-    return _execute(connection, texts.end(tuple(changes)), params, texts.note(changed), written) is not None
+    return _execute(connection, "end", texts.end(tuple(changes)), params, texts.note(changed), written) is not None
 
 
 def _execute(
-    connection: BaseDatabaseWrapper, change: str, params: list[Any], then: str, values: list[Any]
+    connection: BaseDatabaseWrapper, purpose: str, change: str, params: list[Any], then: str, values: list[Any]
 ) -> tuple[Any, ...] | None:
     """Run `change`, which returns the row that it has changed, `then` the other statement, both or neither."""
     if connection.vendor == "postgresql":
         # One round trip, which needs no transaction around it.
-        both = f"WITH changed AS ({change}), noted AS ({then}) SELECT * FROM changed"  # noqa: S608 - texts of our own
         with connection.cursor() as cursor:
-            cursor.execute(both, [*params, *values])
+            prepared.execute(connection, cursor, _both(purpose, change, then), [*params, *values])
             found: tuple[Any, ...] | None = cursor.fetchone()
             return found
     with atomic(connection.alias), connection.cursor() as cursor:
@@ -110,6 +113,12 @@ def _execute(
         if found is not None:
             cursor.execute(then, values)
         return found
+
+
+@functools.cache
+def _both(purpose: str, change: str, then: str) -> Prepared:
+    text = f"WITH changed AS ({change}), noted AS ({then}) SELECT * FROM changed"  # noqa: S608 - texts of our own
+    return Prepared(purpose, text)
 
 
 class _Texts:

@@ -9,6 +9,7 @@ from django.db import connections
 
 from .columns import NOT_AWAITED, RETURNING, columns_of, need_not_wait
 from .models import Continuation, StepRecord
+from .prepared import Prepared
 from .records import PassedStep
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Statements:
             "execution": self._prepared("id", execution),
         }
 
-    def update(self, record: StepRecord, ended: StepRecord.Status | None = None) -> tuple[str, dict[str, Any]]:
+    def update(self, record: StepRecord, ended: StepRecord.Status | None = None) -> tuple[Prepared, dict[str, Any]]:
         """One UPDATE by primary key, owner and sequence number. `ended`: the status it ends with now, if it does."""
         params = {
             **self._owner,
@@ -61,7 +62,7 @@ class Statements:
         params["status"], params["result_json"] = ended.value, record.result_json
         return self._texts.completed, params
 
-    def insert(self, record: StepRecord) -> tuple[str, dict[str, Any]]:
+    def insert(self, record: StepRecord) -> tuple[Prepared, dict[str, Any]]:
         """One INSERT of a step that begins.
 
         It reads the continuation's row under lock: a subquery without one sees a stale owner. Nothing has been done in
@@ -105,10 +106,10 @@ class _Texts:
         self._returning = f" RETURNING ({status})" if connection.vendor in RETURNING else ""
         beat = {name: f"%({name})s" for name in BEAT}
         ended = {"status": "%(status)s", "result_json": "%(result_json)s", "finished_at": "%(heartbeat_at)s"}
-        self.beat = self._make_update(beat)
-        self.completed = self._make_update(beat | ended)
-        self.insert = self._make_insert()
-        self.insert_at_once = self._make_insert(f" AND {NOT_AWAITED}")
+        self.beat = Prepared("beat", self._make_update(beat))
+        self.completed = Prepared("step_completed", self._make_update(beat | ended))
+        self.insert = Prepared("step_begun", self._make_insert())
+        self.insert_at_once = Prepared("step_begun", self._make_insert(f" AND {NOT_AWAITED}"))
         self.select = self._make_select()
 
     def _make_update(self, values: dict[str, str]) -> str:

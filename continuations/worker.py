@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error
+from django.db import Error, close_old_connections
 from redis.exceptions import RedisError
 from rq import SimpleWorker, SpawnWorker, Worker
 from rq.worker import BaseWorker
@@ -126,11 +126,10 @@ class ContinuableWorkerMixin(BaseWorker):
             self._interrupting = False
 
     def look_for_lost_continuations(self) -> None:
-        """One run of recovery, with connections of its own: a horse must not inherit them. Then of retention."""
+        """One run of recovery, then of retention."""
         # Imported late: a spawned horse imports its worker's class before Django is set up.
         from .recovery import BRIEFLY, recover
         from .retention import prune_in_passing
-        from .sessions import close_all
 
         self._looked_at = time.monotonic()
         try:
@@ -139,7 +138,13 @@ class ContinuableWorkerMixin(BaseWorker):
         except (Error, RedisError, OSError) as error:
             self.log.warning("Worker %s: recovery: %s", self.name, error)
         finally:
-            close_all()
+            self.leave_connections()
+
+    def leave_connections(self) -> None:
+        """Close what this process has opened to databases: a horse that it forks would inherit it."""
+        from .sessions import close_all
+
+        close_all()
 
     def _set_lease(self, execution: Execution, connection: Redis) -> None:
         connection.set(lease_key(execution.id), self.name, ex=int(LEASE))
@@ -167,6 +172,10 @@ class ContinuableSimpleWorker(ContinuableWorkerMixin, SimpleWorker):
         self._lease_keeper: threading.Thread | None = None
         self._lock = threading.Lock()
         self._is_busy = False
+
+    def leave_connections(self) -> None:
+        """Nobody inherits them: the next job goes on with them, unless they are too old."""
+        close_old_connections()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         with self._lock:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
 from continuations.delivery import queue_named
 from continuations.models import Continuation, StepRecord
@@ -92,6 +93,7 @@ def test_what_nobody_waited_for_is_done_again_at_once_if_the_server_has_lost_it(
         "running" if steps_before else "enqueued",
         False,
     )
+    went_on = timezone.now()
     redis.rpush("a:go on", 1, 1)
     eventually(lambda: Continuation.objects.get().status == "succeeded", worker.output)
     continuation.refresh_from_db()
@@ -99,3 +101,6 @@ def test_what_nobody_waited_for_is_done_again_at_once_if_the_server_has_lost_it(
     assert (found, continuation.result) == (outcomes, 2)
     assert (continuation.crashes, continuation.counted_resumptions) == (0, 0)
     assert "executed elsewhere" not in worker.output()
+    last = continuation.execution_records.last()
+    assert last is not None
+    tell("server crashed: next write to next execution", went_on, last.started_at)
