@@ -41,6 +41,9 @@ class Columns(Generic[M]):
         self._types = {name: field.db_type(connection) for name, field in self._fields.items()}
         self._is_strict = connection.vendor == "postgresql"
         self._converters = list(self._find_converters(connection))
+        # Defaults that are numbers, words of ours and truths.
+        defaults = {name: field.get_default() for name, field in self._fields.items() if not callable(field.default)}
+        self._usual = {name: value for name, value in defaults.items() if value is not None}
         self.table = self._quote(model._meta.db_table)
         self.names = tuple(self._fields)
         self._insert = functools.cache(self._make_insert)
@@ -62,9 +65,8 @@ class Columns(Generic[M]):
         return f"{place}::{self._types[name]}" if self._is_strict else place
 
     def literal_defaults(self, *, without: Collection[str]) -> dict[str, str]:
-        """The defaults of all other columns as SQL: numbers, words of ours and truths. NULL need not be said."""
-        defaults = {name: field.get_default() for name, field in self._fields.items() if name not in without}
-        return {name: _literal(value) for name, value in defaults.items() if value is not None}
+        """The defaults of all other columns as SQL. NULL need not be said."""
+        return {name: _literal(value) for name, value in self._usual.items() if name not in without}
 
     def decoded(self, name: str, value: Any) -> Any:
         """An attribute's value behind what the driver gave for an expression of its column."""
@@ -94,9 +96,11 @@ class Columns(Generic[M]):
             row.save(using=connection.alias, force_insert=True)
             return
         with transaction.mark_for_rollback_on_error(using=connection.alias), connection.cursor() as cursor:
-            # What is not said is NULL, and nobody has to say it or to read it.
-            names = tuple(name for name in self.names if row.__dict__[name] is not None)
-            prepared.execute(connection, cursor, self._insert(names), self.values(row, names, connection))
+            found, usual = row.__dict__, self._usual
+            as_usual = tuple(name for name, value in usual.items() if found[name] == value)
+            # What is neither said nor usual is NULL.
+            names = tuple(name for name in self.names if found[name] is not None and name not in as_usual)
+            prepared.execute(connection, cursor, self._insert(names, as_usual), self.values(row, names, connection))
         mark_stored(row, connection.alias)
 
     def insert_all(self, rows: Sequence[M], connection: BaseDatabaseWrapper, size: int) -> None:
@@ -135,9 +139,10 @@ class Columns(Generic[M]):
             read[place] = value
         return self._model.from_db(connection.alias, self.names, read)
 
-    def _make_insert(self, names: tuple[str, ...]) -> Prepared:
-        places = ", ".join(["%s"] * len(names))
-        return Prepared("insert", f"INSERT INTO {self.table} ({self.listed(names)}) VALUES ({places})")  # noqa: S608
+    def _make_insert(self, names: tuple[str, ...], as_usual: tuple[str, ...]) -> Prepared:
+        values = dict.fromkeys(names, "%s") | {name: _literal(self._usual[name]) for name in as_usual}
+        text = f"INSERT INTO {self.table} ({self.listed(values)}) VALUES ({', '.join(values.values())})"  # noqa: S608
+        return Prepared("insert", text)
 
     def _find_converters(self, connection: BaseDatabaseWrapper) -> Iterable[tuple[int, Any, list[Callable[..., Any]]]]:
         # As the ORM's compiler does.

@@ -16,7 +16,9 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_rq import get_queue
 from django_rq.settings import get_queues_map
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, WatchError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue, Retry, Worker
 from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.executions import Execution as RQExecution
@@ -25,11 +27,13 @@ from rq.job import Job, JobStatus
 from rq.utils import as_text
 
 from . import rq_options
+from .clients import without_retries
 from .conf import settings
 from .identifiers import rq_job_id, token
 from .limits import OPTION, Limit
 
 if TYPE_CHECKING:
+    from redis import Redis
     from redis.client import Pipeline
 
     from .models import Continuation, Execution
@@ -86,6 +90,26 @@ class RQDelivery:
             for continuation in continuations:
                 _run_here(queue, continuation)
             return
+        if not self._push_at_once(queue, continuations, at_front=at_front):
+            self._push_watchfully(queue, continuations, at_front=at_front)
+        _warn_without_listener(queue, first)
+
+    def _push_at_once(self, queue: Queue, continuations: Sequence[Continuation], *, at_front: bool) -> bool:
+        """In one round trip, which is not repeated. False: it may not have arrived, or there is more to look at."""
+        first = continuations[0]
+        if _depends_on(first) or OPTION in first.rq_options_json:
+            return False
+        try:
+            with _client_without_retries(first.queue_name).pipeline() as pipeline:
+                _fill(pipeline, queue, continuations, at_front=at_front)
+                pipeline.execute()
+        except (RedisConnectionError, RedisTimeoutError):
+            return False
+        return True
+
+    def _push_watchfully(self, queue: Queue, continuations: Sequence[Continuation], *, at_front: bool) -> None:
+        """Unless they are there, as often as it takes."""
+        first = continuations[0]
         key = Job.key_for(rq_job_id(first.pk, first.delivery))
         with queue.connection.pipeline() as pipeline:
             is_there = False
@@ -98,7 +122,6 @@ class RQDelivery:
                         _fill(pipeline, queue, continuations, at_front=at_front)
                         pipeline.execute()
                     is_there = True
-        _warn_without_listener(queue, first)
 
     def replace(self, continuation: Continuation, delivery: int, execution: Execution | None) -> None:
         queue = queue_named(continuation.queue_name)
@@ -309,6 +332,11 @@ def report_end(continuation: Continuation) -> None:
 
 
 @functools.cache
+def _client_without_retries(queue_name: str) -> Redis:
+    return without_retries(queue_named(queue_name).connection)
+
+
+@functools.cache
 def queue_named(name: str) -> Queue:
     """The queue, made once: each `get_queue` opens a connection pool of its own. Raises KeyError if unknown."""
     return get_queue(name, commit_mode="auto")
@@ -357,6 +385,7 @@ def _backend(path: str) -> Delivery:
 def _reset(*, setting: str, **_: Any) -> None:
     if setting in {"RQ_QUEUES", "RQ", "CONTINUATIONS"}:
         queue_named.cache_clear()
+        _client_without_retries.cache_clear()
         _backend.cache_clear()
         _warned.clear()
 

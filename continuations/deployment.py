@@ -22,8 +22,8 @@ from rq import Queue, Worker
 from rq.worker import BaseWorker
 
 from .checks import stock_worker
+from .clients import impatient
 from .conf import database
-from .liveness import impatient
 
 # Seconds for which a Redis may keep a check waiting.
 PATIENCE = 2.0

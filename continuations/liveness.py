@@ -7,13 +7,9 @@ import functools
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_noop
-from redis import ConnectionPool, Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-from redis.sentinel import SentinelConnectionPool
 from rq.executions import Execution as RQExecution
 from rq.utils import as_text, utcparse
 from rq.worker import BaseWorker
@@ -21,7 +17,9 @@ from rq.worker import BaseWorker
 from .moments import as_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+
+    from redis import Redis
 
     from .models import Execution
 
@@ -41,34 +39,6 @@ MARKER_KEY = f"{_PREFIX}:marker"
 def lease_key(rq_execution_id: str) -> str:
     """Where the lease of an execution lies in Redis."""
     return f"{_PREFIX}:lease:{rq_execution_id}"
-
-
-def impatient(connection: Redis, seconds: float) -> Redis:
-    """A client of the same Redis that gives up after so many seconds, without a second try.
-
-    Of Sentinel's master: how long the sentinels may take to name it is for their own options to say.
-    """
-    pool = connection.connection_pool
-    options: dict[str, Any] = dict(pool.connection_kwargs)
-    options |= {"retry": Retry(NoBackoff(), 0), "socket_timeout": seconds, "socket_connect_timeout": seconds}
-    if not isinstance(pool, SentinelConnectionPool):
-        return Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **options))
-    # The pool puts itself there.
-    options |= {"connection_pool": None, "is_master": pool.is_master, "check_connection": pool.check_connection}
-    managed = SentinelConnectionPool(  # type: ignore[no-untyped-call]
-        pool.service_name, pool.sentinel_manager, connection_class=pool.connection_class, **options
-    )
-    return Redis.from_pool(managed)
-
-
-@contextlib.contextmanager
-def asking(connection: Redis, seconds: float) -> Iterator[Redis]:
-    """An `impatient` client for a moment; nothing of it stays open."""
-    client = impatient(connection, seconds)
-    try:
-        yield client
-    finally:
-        client.connection_pool.disconnect()
 
 
 def server_of(connection: Redis) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from django_rq.settings import get_queues_map
 from redis.exceptions import RedisError
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
+from .clients import asking
 from .delivery import queue_named
-from .liveness import asking, proof_of_death, remembers_since
+from .liveness import proof_of_death, remembers_since
 
 if TYPE_CHECKING:
     from .models import Continuation, Execution

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from .liveness import asking, remembers_since, server_of
+from .clients import asking
+from .liveness import remembers_since, server_of
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -19,7 +19,8 @@ from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import as_text
 from rq.worker import BaseWorker
 
-from .liveness import LEASE, impatient, is_here, lease_key, process_exists
+from .clients import impatient
+from .liveness import LEASE, is_here, lease_key, process_exists
 from .shutdown import Signals
 
 if TYPE_CHECKING:

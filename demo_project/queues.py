@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import django_rq
 
-from continuations.liveness import impatient
+from continuations.clients import impatient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,7 +33,7 @@ ORDER = [
     ),
     *("codec", "attributes", "renaming", "definition", "policies", "loading", "masking", "log", "limits", "rq_options"),
     *("files", "keyset", "walking", "batching", "paging", "nesting", "sharding", "sources"),
-    *("delivery", "upkeep"),
+    *("clients", "delivery", "upkeep"),
     *("fields", "records", "rewinding", "takeover", "family", "querysets", "keys", "models"),
     *("blocks", "statements", "progress"),
     *("liveness", "shutdown", "stopping", "workplace"),

@@ -10,7 +10,8 @@ import redis
 from redis.exceptions import RedisError
 from redis.sentinel import Sentinel
 
-from continuations.liveness import asking, server_of
+from continuations.clients import asking
+from continuations.liveness import server_of
 
 
 def named_by_a_sentinel(port: int, **options: Any) -> redis.Redis:

@@ -9,8 +9,9 @@ from redis.exceptions import RedisError
 from rq.utils import as_text
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
+from ..clients import asking
 from ..delivery import queue_named
-from ..liveness import asking, server_of
+from ..liveness import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
