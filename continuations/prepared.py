@@ -52,7 +52,7 @@ class Prepared:
 
 # For each connection of a driver: how often each statement was used there.
 _uses: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
-# Aliases behind which sessions change from one statement to the next.
+# Aliases where one was refused: behind a pooler, sessions change from one statement to the next.
 _plain: set[str] = set()
 
 
@@ -85,8 +85,8 @@ def execute(
             raise
         _plain.add(connection.alias)
         logger.info(
-            "%r is behind a pooler of connections, it seems (%s): no prepared statements there from now on. "
-            "DISABLE_SERVER_SIDE_CURSORS in DATABASES says so from the beginning",
+            "database %r refused a prepared statement (%s), so none is used there from now on. If it is behind a "
+            "pooler of connections, DISABLE_SERVER_SIDE_CURSORS in DATABASES says so from the beginning",
             connection.alias,
             error,
         )
