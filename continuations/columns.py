@@ -42,8 +42,7 @@ class Columns(Generic[M]):
         self._is_strict = connection.vendor == "postgresql"
         self._converters = list(self._find_converters(connection))
         # Defaults that are numbers, words of ours and truths.
-        defaults = {name: field.get_default() for name, field in self._fields.items() if not callable(field.default)}
-        self._usual = {name: value for name, value in defaults.items() if value is not None}
+        self._usual = {name: value for name, value in _defaults(model).items() if value is not None}
         self.table = self._quote(model._meta.db_table)
         self.names = tuple(self._fields)
         self._insert = functools.cache(self._make_insert)
@@ -172,7 +171,7 @@ def made(model: type[M], **known: Any) -> M:
 
 @functools.cache
 def _defaults(model: type[Model]) -> dict[str, Any]:
-    """In the order of the fields."""
+    """Of all columns, in their order. What is called is not here."""
     fields = model._meta.concrete_fields
     return {field.attname: None if callable(field.default) else field.get_default() for field in fields}
 
