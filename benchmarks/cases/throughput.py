@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from benchmarks.case import ABSURD, DBOS, OURS, PLAIN_RQ, Case, Measure, Sizes, Times
 
+COMMITS = "RQ with the query and as many commits, bare"
+
 
 def cases(size: Sizes) -> list[Case]:
     n, few = size(500), size(200)
@@ -16,6 +18,7 @@ def cases(size: Sizes) -> list[Case]:
             ours=Measure("ours", OURS, "throughput", {"n": n, "forks": False}),
             others=(
                 Measure("RQ with one ORM query", PLAIN_RQ, "throughput", {"n": n, "forks": False}),
+                Measure(COMMITS, PLAIN_RQ, "throughput", {"n": n, "forks": False, "commits": True}),
                 Measure("absurd", ABSURD, "throughput", {"n": n}),
                 Measure("dbos", DBOS, "throughput", {"n": n}),
             ),
@@ -27,7 +30,10 @@ def cases(size: Sizes) -> list[Case]:
             records=few,
             rounds=3,
             ours=Measure("ours", OURS, "throughput", {"n": few, "forks": True}),
-            others=(Measure("RQ with one ORM query", PLAIN_RQ, "throughput", {"n": few, "forks": True}),),
+            others=(
+                Measure("RQ with one ORM query", PLAIN_RQ, "throughput", {"n": few, "forks": True}),
+                Measure(COMMITS, PLAIN_RQ, "throughput", {"n": few, "forks": True, "commits": True}),
+            ),
             targets=(Times(0.85, "RQ with one ORM query", at_least=True),),
         ),
     ]

@@ -15,8 +15,8 @@ from rq import Queue, SimpleWorker, Worker  # noqa: E402
 from rq.defaults import DEFAULT_MAINTENANCE_TASK_INTERVAL  # noqa: E402
 
 from benchmarks import workers  # noqa: E402
-from benchmarks.models import have_records  # noqa: E402
-from benchmarks.tasks import one_query  # noqa: E402
+from benchmarks.models import Cursor, have_records  # noqa: E402
+from benchmarks.tasks import one_query, one_query_and_commits  # noqa: E402
 
 
 def prepare(records: int) -> float:
@@ -25,11 +25,14 @@ def prepare(records: int) -> float:
     return 0.0
 
 
-def throughput(n: int, forks: bool) -> float:
-    """Jobs a second, from the first `enqueue` to the end of the last."""
+def throughput(n: int, forks: bool, commits: bool = False) -> float:
+    """Jobs a second, from the first `enqueue` to the end of the last. `commits`: as many as a job of one step has."""
     queue = workers.empty_queue()
     began = timezone.now()
-    jobs = [queue.enqueue(one_query, i + 1) for i in range(n)]
+    if commits:
+        jobs = [queue.enqueue(one_query_and_commits, i + 1, Cursor.objects.create(owner="").pk) for i in range(n)]
+    else:
+        jobs = [queue.enqueue(one_query, i + 1) for i in range(n)]
     # A horse must not inherit the connection.
     connections.close_all()
     kind = Worker if forks else SimpleWorker
