@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -81,6 +82,12 @@ def worker_on(redis_url: str) -> Callable[..., None]:
                 client.hset(f"rq:worker:{queue}.1", "birth", "today")
 
     return register
+
+
+@pytest.fixture
+def unprepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements say what they do, and are as many each time: on a connection that was used before, some are prepared."""
+    monkeypatch.setattr("continuations.prepared.THRESHOLD", math.inf)
 
 
 @pytest.fixture

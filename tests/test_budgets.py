@@ -5,7 +5,6 @@ Two figures of each, where one could grow: with few completed steps and with man
 
 from __future__ import annotations
 
-import math
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -16,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django_rq import get_queue
 from rq import SimpleWorker
 
-from continuations import ContinuableJob, Step, prepared
+from continuations import ContinuableJob, Step
 from continuations.columns import RETURNING
 from continuations.ends import Outcome
 from continuations.execution import execute
@@ -28,7 +27,8 @@ from continuations.worker import ContinuableSimpleWorker
 from continuations.workplace import Workplace
 from tests.shop.models import Applied
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# What is prepared is counted in tests/test_prepared.py.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("unprepared")]
 
 # Statements that begin and end transactions are no work, and each database has its own.
 FRAMES = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "START TRANSACTION")
@@ -37,12 +37,6 @@ FRAMES = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "START TRANSACT
 ASKS = 0 if connection.vendor in RETURNING else 1
 # PostgreSQL changes the row and the execution in one statement, SQLite in two; MySQL has to read the row first.
 AT_ONCE = {"postgresql": 1, "sqlite": 2}
-
-
-@pytest.fixture(autouse=True)
-def statements_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is prepared is no other statement, and hides what it does: `tests/test_prepared.py` looks at that."""
-    monkeypatch.setattr(prepared, "THRESHOLD", math.inf)
 
 
 class Ledger:

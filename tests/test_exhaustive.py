@@ -49,7 +49,8 @@ from tests.shapes import (
 )
 from tests.shop.models import Applied, Product
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Runs are compared statement by statement.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("unprepared")]
 
 # Seconds between beats: each checkpoint is one, or none is.
 INTERVALS = (0, 3600)
