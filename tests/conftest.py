@@ -86,7 +86,7 @@ def worker_on(redis_url: str) -> Callable[..., None]:
 
 @pytest.fixture
 def unprepared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Statements say what they do, and are as many each time: on a connection that was used before, some are prepared."""
+    """Statements say what they do, and are as many each time: some would be prepared on a connection that was used."""
     monkeypatch.setattr("continuations.prepared.THRESHOLD", math.inf)
 
 
