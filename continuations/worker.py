@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import Error, close_old_connections
 from redis.exceptions import RedisError
 from rq import SimpleWorker, SpawnWorker, Worker
+from rq.exceptions import StopRequested
 from rq.worker import BaseWorker
 
 from .delivery import RUNNER
@@ -69,6 +70,9 @@ class ContinuableWorkerMixin(BaseWorker):
         while True:
             if time.monotonic() - self._looked_at >= IDLE_BEAT:
                 self.look_for_lost_continuations()
+            if self._stop_flag[0]:
+                # RQ's handler raises this in an idle worker. It may have met code that catches all, as in that look.
+                raise StopRequested
             if timeout is None:
                 return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
             slice_ = IDLE_BEAT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -96,13 +98,13 @@ def test_who_listens_for_saved_rows_hears_of_those_that_are_enqueued() -> None:
     def listen(signal: Any, instance: Continuation, **_: Any) -> None:
         heard.append(("before" if signal is pre_save else "after", instance._state.adding))
 
-    for signal in (pre_save, post_save):
-        signal.connect(listen, sender=Continuation)
+    for each in (pre_save, post_save):
+        each.connect(listen, sender=Continuation)
     try:
         row = Plain.enqueue()
     finally:
-        for signal in (pre_save, post_save):
-            signal.disconnect(listen, sender=Continuation)
+        for each in (pre_save, post_save):
+            each.disconnect(listen, sender=Continuation)
     assert heard == [("before", True), ("after", False)]
     assert Continuation.objects.filter(pk=row.pk).exists()
 
@@ -223,3 +225,21 @@ def test_one_thread_keeps_the_leases_of_all_jobs_and_ends_after_the_last(monkeyp
 def _nothing_is_left_told() -> Iterator[None]:
     yield
     assert workplace._shared == workplace.Shared()
+
+
+@pytest.mark.usefixtures("redis_url", "own_signals")
+def test_a_worker_leaves_although_what_it_did_has_caught_its_order_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RQ raises it wherever an idle worker is, such as in a hook of Django's that catches all."""
+    queue = get_queue("default", commit_mode="auto")
+    worker = ContinuableSimpleWorker([queue], connection=queue.connection)
+
+    def look() -> None:
+        worker._looked_at = time.monotonic()
+        with contextlib.suppress(Exception):
+            worker.request_stop(signal.SIGTERM, None)
+
+    monkeypatch.setattr(worker, "look_for_lost_continuations", look)
+    continuation = Plain.enqueue()
+    worker.work(burst=True, logging_level="ERROR")
+    continuation.refresh_from_db()
+    assert continuation.status == "enqueued"
