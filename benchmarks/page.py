@@ -24,7 +24,7 @@ class Page:
         measured = f"Measured on {dt.date.today():%-d %B %Y}: {machine}."
         problems = [f"{result.case.what}: {problem}" for result in results for problem in result.problems]
         text = _replaced(text, "table", "\n\n".join([measured, table.markdown(results), *problems]))
-        if growth is not None and (plots := growth.plots()):
+        if growth is not None and (plots := growth.plots):
             picture = self._path.with_name("growth.svg")
             picture.write_text(svg.draw(plots))
             told = "; ".join(f"{plot.title}: {_ends(plot)}" for plot in plots)

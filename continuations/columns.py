@@ -43,6 +43,10 @@ class Columns(Generic[M]):
         self._converters = list(self._find_converters(connection))
         # Defaults that are numbers, words of ours and truths.
         self._usual = {name: value for name, value in _defaults(model).items() if value is not None}
+        # And empty objects, which can be said where the column's type is known.
+        self._inserted: dict[str, Any] = self._usual | {
+            name: {} for name, field in self._fields.items() if isinstance(field, JSONField) and field.default is dict
+        }
         self.table = self._quote(model._meta.db_table)
         self.names = tuple(self._fields)
         self._insert = functools.cache(self._make_insert)
@@ -95,7 +99,7 @@ class Columns(Generic[M]):
             row.save(using=connection.alias, force_insert=True)
             return
         with transaction.mark_for_rollback_on_error(using=connection.alias), connection.cursor() as cursor:
-            found, usual = row.__dict__, self._usual
+            found, usual = row.__dict__, self._inserted
             as_usual = tuple(name for name, value in usual.items() if found[name] == value)
             # What is neither said nor usual is NULL.
             names = tuple(name for name in self.names if found[name] is not None and name not in as_usual)
@@ -139,7 +143,7 @@ class Columns(Generic[M]):
         return self._model.from_db(connection.alias, self.names, read)
 
     def _make_insert(self, names: tuple[str, ...], as_usual: tuple[str, ...]) -> Prepared:
-        values = dict.fromkeys(names, "%s") | {name: _literal(self._usual[name]) for name in as_usual}
+        values = dict.fromkeys(names, "%s") | {name: _literal(self._inserted[name]) for name in as_usual}
         text = f"INSERT INTO {self.table} ({self.listed(values)}) VALUES ({', '.join(values.values())})"  # noqa: S608
         return Prepared("insert", text)
 
@@ -157,8 +161,8 @@ def need_not_wait(connection: BaseDatabaseWrapper) -> bool:
     return connection.vendor == "postgresql" and not connection.in_atomic_block
 
 
-def _literal(value: str | float) -> str:
-    return f"'{value}'" if isinstance(value, str) else str(value).upper()
+def _literal(value: str | float | dict[str, Any]) -> str:
+    return f"'{value}'" if isinstance(value, str | dict) else str(value).upper()
 
 
 def made(model: type[M], **known: Any) -> M:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 # What a horse runs: imported here, it is there after a fork.
-from . import execution, liveness, shortcuts, statements
+from typing import TYPE_CHECKING
+
+from . import execution, liveness, runner, shortcuts, statements
 from .conf import database
 
-__all__ = ["execution", "prepare"]
+if TYPE_CHECKING:
+    from redis import Redis
+
+__all__ = ["execution", "prepare", "runner"]
 
 
-def prepare() -> None:
+def prepare(connection: Redis) -> None:
     """Make what is the same in all of them. Opens no connection, which they would inherit."""
+    _name_driver(connection)
     liveness.host()
     liveness.boot_id()
     alias = database()
@@ -18,3 +24,16 @@ def prepare() -> None:
     if shortcuts.are_there(alias):
         shortcuts.prepare(alias)
         statements.prepare(alias)
+
+
+def _name_driver(connection: Redis) -> None:
+    """Look up the version of redis-py, which its connections tell the server: each of them would, in its metadata."""
+    options = connection.connection_pool.connection_kwargs
+    if options.keys() & {"driver_info", "lib_name", "lib_version"}:
+        return
+    try:
+        from redis.driver_info import DriverInfo
+    except ImportError:
+        # Before 7.2.
+        return
+    options["driver_info"] = DriverInfo()

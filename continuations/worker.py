@@ -13,7 +13,7 @@ from django.db import Error, close_old_connections
 from redis.exceptions import RedisError
 from rq import SimpleWorker, SpawnWorker, Worker
 from rq.exceptions import StopRequested
-from rq.worker import BaseWorker
+from rq.worker import BaseWorker, WorkerStatus
 
 from .delivery import RUNNER
 from .liveness import LEASE, LEASE_FIELD, RENEWAL, lease_key
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Seconds between two looks for what was lost, while the worker is idle or runs one short job after the other.
 IDLE_BEAT = 2
+# Seconds for which what this worker has said of itself need not be said again. RQ says it three times for each job.
+MOMENT = 1.0
 
 
 class ContinuableWorkerMixin(BaseWorker):
@@ -45,10 +47,13 @@ class ContinuableWorkerMixin(BaseWorker):
         self._stop_flag: mmap.mmap | bytes = NO_FLAG
         self._interrupting = False
         self._looked_at = -math.inf
+        self._alive_at = self._stated_at = -math.inf
+        # RQ's id of the execution that got its lease with RQ's record of it.
+        self._leased = ""
 
     def work(self, burst: bool = False, *args: Any, **kwargs: Any) -> bool:
         # Here and not in each horse, which would take longer for it than for a small job.
-        importlib.import_module(f"{__package__}.preparing").prepare()
+        importlib.import_module(f"{__package__}.preparing").prepare(self.connection)
         # Made here: dashboards make workers too, to look at them. A forked horse shares the page.
         self._stop_flag = mmap.mmap(-1, FLAG_SIZE)
         share(self._stop_flag)
@@ -85,7 +90,11 @@ class ContinuableWorkerMixin(BaseWorker):
                 return result
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """RQ's, which comes by three times for each job, in one round trip instead of three."""
+        """RQ's, in one round trip instead of three, and not again within a moment."""
+        now = time.monotonic()
+        if timeout is None and pipeline is None and now - self._alive_at < MOMENT:
+            return
+        self._alive_at = now
         if pipeline is not None:
             super().heartbeat(timeout, pipeline=pipeline)
             return
@@ -93,13 +102,23 @@ class ContinuableWorkerMixin(BaseWorker):
             super().heartbeat(timeout, pipeline=all_at_once)
             all_at_once.execute()
 
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
+        """RQ's, not again within a moment, and with the lease as it begins with a job."""
+        now = time.monotonic()
+        if pipeline is None and state == self.get_state() and now - self._stated_at < MOMENT:
+            return
+        super().set_state(state, pipeline=pipeline)
+        self._stated_at = now
+        if pipeline is not None and state == WorkerStatus.BUSY:
+            for execution in self.executions.values():
+                self._give_lease(execution, pipeline)
+
     def prepare_execution(self, job: Job) -> Execution:
         execution = super().prepare_execution(job)
-        with self.connection.pipeline(transaction=False) as pipeline:
-            self._set_lease(execution, pipeline)
-            # Says, for as long as RQ's record lives, that a missing lease means death, also before the job is claimed.
-            pipeline.hset(execution.key, LEASE_FIELD, int(LEASE))
-            pipeline.execute()
+        if self._leased != execution.id:
+            with self.connection.pipeline(transaction=False) as pipeline:
+                self._give_lease(execution, pipeline)
+                pipeline.execute()
         share(self._stop_flag, job.id, execution.id)
         return execution
 
@@ -149,6 +168,12 @@ class ContinuableWorkerMixin(BaseWorker):
         from .sessions import close_all
 
         close_all()
+
+    def _give_lease(self, execution: Execution, pipeline: Pipeline) -> None:
+        self._set_lease(execution, pipeline)
+        # Says, for as long as RQ's record lives, that a missing lease means death, also before the job is claimed.
+        pipeline.hset(execution.key, LEASE_FIELD, int(LEASE))
+        self._leased = execution.id
 
     def _set_lease(self, execution: Execution, connection: Redis) -> None:
         connection.set(lease_key(execution.id), self.name, ex=int(LEASE))

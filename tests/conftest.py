@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import socket
 from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib.util import find_spec
@@ -122,3 +123,12 @@ def start_worker(redis_url: str, transactional_db: None) -> Iterator[Callable[..
         # Shown by pytest when the test has failed.
         print(f"--- worker {worker.pid}\n{worker.output()}")
         worker.kill_all()
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """A worker that runs in this process leaves its handlers behind."""
+    kept = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for signum, handler in kept.items():
+        signal.signal(signum, handler)

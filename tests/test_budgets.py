@@ -5,8 +5,7 @@ Two figures of each, where one could grow: with few completed steps and with man
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Self
 
 import pytest
@@ -308,15 +307,6 @@ class OneStep(ContinuableJob):
         self.step("ask", lambda: Applied.objects.filter(run=run).exists())
 
 
-@pytest.fixture
-def own_signals() -> Iterator[None]:
-    """A worker that runs in this process leaves its handlers behind."""
-    kept = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for signum, handler in kept.items():
-        signal.signal(signum, handler)
-
-
 def commands_of(valkey: Any, do: Callable[[], object]) -> list[str]:
     """What Redis is told while `do` runs, but for what is told it now and then by recovery."""
     import redis
@@ -358,16 +348,21 @@ def test_a_delivery_is_fewer_commands_than_a_job_of_plain_rq(valkey: Any) -> Non
 
 @pytest.mark.usefixtures("redis_url", "own_signals")
 @pytest.mark.parametrize(
-    ("worker", "extra"),
+    ("worker", "moment", "extra"),
     [
         # Which of the worker's executions this is, whether it has a lease, and that no duplicate has left the job
         # scheduled.
-        (SimpleWorker, 3),
+        (SimpleWorker, 0.0, 3),
         # The lease, which is two, and the last of those: the worker says the others itself.
-        (ContinuableSimpleWorker, 3),
+        (ContinuableSimpleWorker, 0.0, 3),
+        # And what it has just said of itself, it does not say again: three signs of life, and that it is idle.
+        (ContinuableSimpleWorker, 60.0, 3 - 9 - 1),
     ],
 )
-def test_a_job_is_a_few_commands_more_than_one_of_plain_rq(valkey: Any, worker: type[SimpleWorker], extra: int) -> None:
+def test_a_job_is_a_few_commands_more_or_less_than_one_of_plain_rq(
+    valkey: Any, monkeypatch: pytest.MonkeyPatch, worker: type[SimpleWorker], moment: float, extra: int
+) -> None:
+    monkeypatch.setattr("continuations.worker.MOMENT", moment)
     queue = get_queue("default", commit_mode="auto")
     plain = commands_of_a_job(valkey, SimpleWorker, lambda: queue.enqueue(one_query, "a"))
     ours = commands_of_a_job(valkey, worker, lambda: OneStep.enqueue("a"))

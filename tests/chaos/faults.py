@@ -31,11 +31,12 @@ from .workers import Command, Fleet, Worker
 
 @dataclass(frozen=True)
 class Blow:
-    """What a fault did to processes, or to everybody (no pids)."""
+    """What a fault did to the processes of a worker, or to everybody (no pids)."""
 
     kind: str
     at: Any
     pids: frozenset[int] = frozenset()
+    worker: str = ""
 
 
 @dataclass
@@ -123,7 +124,7 @@ class Injector:
         processes.sort(key=lambda each: each.pid != worker.pid)
         for process in processes:
             process.signal(getattr(signal, name))
-        self.blows.append(Blow(fault.kind, timezone.now(), frozenset(each.pid for each in processes)))
+        self.blows.append(Blow(fault.kind, timezone.now(), frozenset(each.pid for each in processes), worker.log.stem))
         if name == "SIGTERM":
             worker.told_to_leave = time.monotonic()
         if name == "SIGSTOP":

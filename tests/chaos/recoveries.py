@@ -24,12 +24,14 @@ class Recovery:
 
     kind: str
     seconds: float
-    # Neither Redis nor the database was hit shortly before or meanwhile.
+    # Neither Redis nor the database was hit shortly before or meanwhile, nor the same worker once more.
     undisturbed: bool
     execution: str
+    # From when on to look into the logs for what took so long, and what else was hit until it was over.
+    meanwhile: str
 
     def __str__(self) -> str:
-        return f"{self.seconds:.1f} s after {self.kind} ({self.execution})"
+        return f"{self.seconds:.1f} s after {self.kind} ({self.execution}; {self.meanwhile})"
 
 
 def recoveries(blows: Sequence[Blow]) -> list[Recovery]:
@@ -44,9 +46,10 @@ def recoveries(blows: Sequence[Blow]) -> list[Recovery]:
         restarted = following.get((execution.continuation_id, execution.number + 1))
         if blow is None or restarted is None:
             continue
-        undisturbed = not any(_disturbs(each, blow.at, restarted) for each in blows)
+        undisturbed = not any(_disturbs(each, blow, restarted) for each in blows)
         name = f"{execution.continuation_id} execution {execution.number}, {execution.host}"
-        found.append(Recovery(blow.kind, (restarted - blow.at).total_seconds(), undisturbed, name))
+        seconds = (restarted - blow.at).total_seconds()
+        found.append(Recovery(blow.kind, seconds, undisturbed, name, _meanwhile(blow, restarted, blows)))
     return sorted(found, key=lambda each: each.seconds)
 
 
@@ -54,9 +57,21 @@ def slowest(found: Iterable[Recovery]) -> Recovery | None:
     return max(found, key=lambda each: each.seconds, default=None)
 
 
-def _disturbs(blow: Blow, begin: dt.datetime, end: dt.datetime) -> bool:
-    shadow = SHADOWS.get(blow.kind)
-    return shadow is not None and begin - dt.timedelta(seconds=shadow) < blow.at < end
+def _disturbs(other: Blow, blow: Blow, end: dt.datetime) -> bool:
+    if other.worker and other.worker == blow.worker:
+        # Its horse was killed, and then itself, before it could tell: nobody promises a second for that.
+        return blow.at < other.at < end
+    shadow = SHADOWS.get(other.kind)
+    return shadow is not None and blow.at - dt.timedelta(seconds=shadow) < other.at < end
+
+
+def _meanwhile(blow: Blow, end: dt.datetime, blows: Sequence[Blow]) -> str:
+    others = [
+        f"+{(other.at - blow.at).total_seconds():.1f} s {other.kind} of {other.worker or 'all'}"
+        for other in blows
+        if other is not blow and blow.at <= other.at < end
+    ]
+    return f"{blow.worker} at {blow.at:%T}; {', '.join(others) or 'nothing else'}"
 
 
 def _blow_to(execution: Execution, blows: Sequence[Blow]) -> Blow | None:
