@@ -68,6 +68,9 @@ def dump(job: Any) -> str | None:
 
 def load(job: Any, text: str | None) -> None:
     """Replace the job's attributes by the stored ones. Names the class no longer declares are dropped."""
+    if text is None:
+        job._attributes = {}
+        return
     stored = codec.decode(text, what=f"attributes of {type(job).__name__}") or {}
     declared = names(type(job))
     job._attributes = {name: value for name, value in stored.items() if name in declared}

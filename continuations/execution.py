@@ -243,10 +243,12 @@ class _Running:
         # Loaded only now: the claim has committed, and nothing older than it can be seen.
         with place.hold():
             self.job_class = load_job_class(continuation.job_path)
-            records = insistently(self.alias, progress.load) if continuation.executions > 1 else []
+            records, attributes_json = (
+                insistently(self.alias, progress.load) if continuation.executions > 1 else ([], None)
+            )
             self.job = job = self.job_class()
             progress.job = job
-            attributes.load(job, next((each.attributes_json for each in reversed(records)), None))
+            attributes.load(job, attributes_json)
             interval = self.job_class.checkpoint_interval
             if interval is None:
                 interval = settings().checkpoint_interval

@@ -57,19 +57,25 @@ class Progress:
         self._status: str | None = None
         self._sql = Statements(self._connection, continuation.pk, execution)
 
-    def load(self) -> list[PassedStep | StepRecord]:
-        """The stored steps in order, in one query; only the last may be in progress, and is a record."""
+    def load(self) -> tuple[list[PassedStep | StepRecord], str | None]:
+        """The stored steps in order, and the job's attributes, in one query.
+
+        Only the last may be in progress, and is a record.
+        """
         with self._connection.cursor() as cursor:
             cursor.execute(*self._sql.select())
             rows = cursor.fetchall()
         width = len(PassedStep._fields)
         passed = [PassedStep._make(row[:width]) for row in rows]
         found: list[PassedStep | StepRecord] = [*passed]
-        if passed and passed[-1].status == StepRecord.Status.RUNNING:
-            known = passed[-1]._asdict() | self._sql.running(rows[-1][width:])
+        if not passed:
+            return found, None
+        last = self._sql.last(rows[-1][width:])
+        if passed[-1].status == StepRecord.Status.RUNNING:
+            known = passed[-1]._asdict() | last
             known |= {"continuation": self.continuation, "position": len(found) - 1, "execution": self.execution}
             found[-1] = StepRecord(**known)
-        return found
+        return found, last["attributes_json"]
 
     @property
     def first_movement_waits(self) -> bool:

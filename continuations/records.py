@@ -111,7 +111,6 @@ class PassedStep(NamedTuple):
     status: str
     cursor_json: str | None
     result_json: str | None
-    attributes_json: str | None
 
     @property
     def cursor(self) -> Any:

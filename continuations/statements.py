@@ -22,8 +22,9 @@ _BEGUN = ("id", "position", "name", "kind", "cursor_json", "attributes_json", "c
 _NOW = ("started_at", "heartbeat_at")
 # What a beat writes.
 BEAT = ("cursor_json", "attributes_json", "processed", "total", "busy_seconds", "advanced", "heartbeat_at")
-# What is needed of a step in progress beside what is needed of all. It does not ask when that began.
-_RUNNING = ("id", "processed", "total", "busy_seconds", "advanced", "sequence")
+# What is needed of the last step beside what is needed of all: only that one can be in progress, and what it has of
+# the job's attributes are the job's. It does not ask when that began.
+_LAST = ("attributes_json", "id", "processed", "total", "busy_seconds", "advanced", "sequence")
 
 
 class Statements:
@@ -82,13 +83,13 @@ class Statements:
         return texts.insert_at_once if need_not_wait(self._connection) else texts.insert, params
 
     def select(self) -> tuple[str, dict[str, Any]]:
-        """One SELECT of all steps in order: the columns of a `PassedStep`, then what `running` takes."""
+        """One SELECT of all steps in order: the columns of a `PassedStep`, then what `last` takes."""
         return self._texts.select, self._owner
 
-    def running(self, values: tuple[Any, ...]) -> dict[str, Any]:
-        """What `select` gives beyond the columns of a `PassedStep`, by name."""
+    def last(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        """What `select` gives of the last step beyond the columns of a `PassedStep`, by name."""
         decoded = self._texts.steps.decoded
-        return {name: decoded(name, value) for name, value in zip(_RUNNING, values, strict=True)}
+        return {name: decoded(name, value) for name, value in zip(_LAST, values, strict=True)}
 
     def _prepared(self, name: str, value: Any) -> Any:
         """A value of a column's own type in the form that the database wants."""
@@ -134,11 +135,12 @@ class _Texts:
 
     def _make_select(self) -> str:
         steps = self.steps
-        # For the one that needs them. As NULL they cost next to nothing for the others.
-        is_running = f"{steps['status']} = '{StepRecord.Status.RUNNING}'"
-        running = ", ".join(f"CASE WHEN {is_running} THEN {steps[name]} END" for name in _RUNNING)
+        of_mine = f"FROM {steps.table} WHERE {steps['continuation_id']} = %(continuation_id)s"
+        highest = f"(SELECT MAX({steps['position']}) AS highest {of_mine}) AS ends"
+        # As NULL they cost next to nothing for the others.
+        last = ", ".join(f"CASE WHEN {steps['position']} = highest THEN {steps[name]} END" for name in _LAST)
         return (
-            f"SELECT {steps.listed(PassedStep._fields)}, {running} FROM {steps.table} "  # noqa: S608
+            f"SELECT {steps.listed(PassedStep._fields)}, {last} FROM {steps.table} CROSS JOIN {highest} "  # noqa: S608
             f"WHERE {steps['continuation_id']} = %(continuation_id)s ORDER BY {steps['position']}"
         )
 

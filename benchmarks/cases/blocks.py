@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from benchmarks.case import BARE, DBOS, OURS, Case, Measure, Sizes, Times
+from benchmarks.case import BARE, DBOS, OURS, ROUNDS, Case, Measure, Sizes, Times
 
 
 def cases(size: Sizes) -> list[Case]:
-    n, few = size(2_000), size(200)
+    n, few = size(1_000), size(200)
     return [
         Case(
             what=f"work and cursor in one transaction for each of {n:,} records (PostgreSQL)",
             unit="µs a record",
             records=n,
+            rounds=ROUNDS * 2,
             ours=Measure("ours, `step.atomic()`", OURS, "walk_and_work", {"n": n}, factor=1e6 / n),
             others=(
                 Measure("the two statements, bare", BARE, "walk_and_work", {"n": n}, factor=1e6 / n),

@@ -10,6 +10,7 @@ from benchmarks.case import (
     DBOS_ON_SQLITE,
     OURS,
     OURS_ON_SQLITE,
+    ROUNDS,
     Case,
     Measure,
     Side,
@@ -18,15 +19,15 @@ from benchmarks.case import (
 )
 
 # Records that the other engines walk, which take milliseconds for each.
-FEW = 2_000
+FEW = 500
 
 
 def cases(size: Sizes) -> list[Case]:
     return [
         _in_passing(size, "PostgreSQL", OURS, BARE, {"absurd": ABSURD, "dbos": DBOS}),
         _in_passing(size, "SQLite", OURS_ON_SQLITE, BARE_ON_SQLITE, {}),
-        _at_each(size, "PostgreSQL", OURS, BARE, {"absurd": ABSURD, "dbos": DBOS}, size(10_000)),
-        _at_each(size, "SQLite", OURS_ON_SQLITE, BARE_ON_SQLITE, {"dbos": DBOS_ON_SQLITE}, size(20_000)),
+        _at_each(size, "PostgreSQL", OURS, BARE, {"absurd": ABSURD, "dbos": DBOS}, size(3_000)),
+        _at_each(size, "SQLite", OURS_ON_SQLITE, BARE_ON_SQLITE, {"dbos": DBOS_ON_SQLITE}, size(10_000)),
     ]
 
 
@@ -49,6 +50,7 @@ def _at_each(size: Sizes, kind: str, ours: Side, bare: Side, others: dict[str, S
     return Case(
         what=f"{n:,} records, `checkpoint_interval = 0`, durable at each ({kind})",
         unit="µs a record",
+        rounds=ROUNDS * 2,
         records=n,
         ours=Measure("ours", ours, "walk_and_write", {"n": n}, factor=1e6 / n),
         others=(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from benchmarks.case import ABSURD, DBOS, OURS, PLAIN_RQ, Case, Measure, Plus, Sizes
 
+from .throughput import COMMITS
+
 
 def cases(size: Sizes) -> list[Case]:
     n, few = size(15, 3), size(5, 2)
@@ -20,6 +22,7 @@ def cases(size: Sizes) -> list[Case]:
             ours=Measure("ours", OURS, "latency", {"n": n, "forks": forks == "forks"}),
             others=(
                 Measure("RQ", PLAIN_RQ, "latency", {"n": n, "forks": forks == "forks"}, note="a job with one query"),
+                Measure(COMMITS, PLAIN_RQ, "latency", {"n": n, "forks": forks == "forks", "commits": True}),
                 *others,
             ),
             targets=(Plus(5, "RQ", "ms"),),

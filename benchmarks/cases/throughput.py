@@ -8,27 +8,32 @@ COMMITS = "RQ with the query and as many commits, bare"
 
 
 def cases(size: Sizes) -> list[Case]:
-    n, few = size(500), size(200)
+    n, few = size(300), size(100)
     return [
         Case(
             what=f"{n:,} one-step jobs enqueued and finished, a worker that does not fork (PostgreSQL)",
             unit="jobs a second",
             records=n,
-            rounds=3,
+            rounds=5,
             ours=Measure("ours", OURS, "throughput", {"n": n, "forks": False}),
             others=(
                 Measure("RQ with one ORM query", PLAIN_RQ, "throughput", {"n": n, "forks": False}),
                 Measure(COMMITS, PLAIN_RQ, "throughput", {"n": n, "forks": False, "commits": True}),
-                Measure("absurd", ABSURD, "throughput", {"n": n}),
+                Measure("absurd", ABSURD, "throughput", {"n": n, "at_once": 1}, note="as it comes: one task at a time"),
+                Measure("absurd, eight tasks at a time", ABSURD, "throughput", {"n": n, "at_once": 8}),
                 Measure("dbos", DBOS, "throughput", {"n": n}),
             ),
-            targets=(Times(0.7, "RQ with one ORM query", at_least=True), Times(1, "absurd", at_least=True)),
+            targets=(
+                Times(0.7, "RQ with one ORM query", at_least=True),
+                Times(1, "absurd", at_least=True),
+                Times(1, "absurd, eight tasks at a time", at_least=True),
+            ),
         ),
         Case(
             what=f"{few:,} one-step jobs enqueued and finished, a worker that forks for each (PostgreSQL)",
             unit="jobs a second",
             records=few,
-            rounds=3,
+            rounds=5,
             ours=Measure("ours", OURS, "throughput", {"n": few, "forks": True}),
             others=(
                 Measure("RQ with one ORM query", PLAIN_RQ, "throughput", {"n": few, "forks": True}),

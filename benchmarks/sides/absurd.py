@@ -79,13 +79,13 @@ def resume(n: int) -> float:
     return (told["ended"] - began) * 1e3
 
 
-def throughput(n: int) -> float:
-    """Tasks a second, from the first `spawn` to the end of the last, one worker, eight at a time."""
+def throughput(n: int, at_once: int) -> float:
+    """Tasks a second, from the first `spawn` to the end of the last, one worker with so many threads."""
     worker = _worker()
     began = time.perf_counter()
     for i in range(n):
         app.spawn("one", {"i": i})
-    thread = threading.Thread(target=worker.start_worker, kwargs={"concurrency": 8})
+    thread = threading.Thread(target=worker.start_worker, kwargs={"concurrency": at_once})
     thread.start()
     with psycopg.connect(URL, autocommit=True) as connection:
         query = "SELECT count(*) FROM absurd.t_default WHERE task_name = 'one' AND state <> 'completed'"
