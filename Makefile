@@ -35,7 +35,7 @@ browser: $(VENV)/.browser
 recording: $(VENV)/.browser
 	$(BIN)/python -m tests.browser.recording
 
-chaos: $(VENV)/.chaos
+chaos: $(VENV)/.chaos $(if $(findstring mariadb,$(ARGS)),$(VENV)/.mysql)
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(VENV)/.bench
@@ -76,6 +76,11 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.browser: $(VENV)/.test
 	$(PIP) install --group browser
+	touch $@
+
+# Compiles its driver, which needs the client library of MariaDB: libmariadb-dev and pkg-config on Debian.
+$(VENV)/.mysql: $(VENV)/.chaos
+	$(PIP) install --group mysql
 	touch $@
 
 $(VENV)/.chaos: $(VENV)/.test

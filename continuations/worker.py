@@ -132,6 +132,9 @@ class ContinuableWorkerMixin(BaseWorker):
         self.look_for_lost_continuations()
 
     def handle_job_failure(self, job: Job, *args: Any, **kwargs: Any) -> None:
+        if job.func_name == RUNNER:
+            # One that fails has no retry left. This one's process died: it goes on before those that have not begun.
+            job.enqueue_at_front_on_retry = True
         super().handle_job_failure(job, *args, **kwargs)
         # It was stopped or killed, perhaps: what that means for others must be known before the next job is taken.
         self._looked_at = -math.inf

@@ -213,6 +213,16 @@ def test_a_killed_horse_is_redelivered_by_rq_and_repeats_nothing_done_in_atomic_
     ]
 
 
+def test_what_a_killed_horse_had_begun_goes_on_before_what_has_not_begun(start_worker: StartWorker) -> None:
+    """W4, §6: within a second, also where others wait."""
+    died, waited = DiesOnce.enqueue("a"), Count.enqueue("b", 10)
+    worker = start_worker("default", **WORKERS["ContinuableWorker"])
+    eventually(lambda: [status(died), status(waited)] == ["succeeded", "succeeded"], worker.output)
+    resumed, begun = died.execution_records.get(number=2).started_at, waited.started_at
+    assert begun is not None
+    assert resumed < begun
+
+
 def test_callbacks_and_dependents_wait_for_the_real_end(start_worker: StartWorker) -> None:
     """E2: they fire once, after the last execution, and never after an interruption."""
     first = start_worker("default")

@@ -46,8 +46,8 @@ def _show_recoveries(report: Report) -> None:
         worst = slowest(some)
         print(f"{label:<22}{worst or 'none'}")
     for kind in sorted({each.kind for each in calm}):
-        seconds = [each.seconds for each in calm if each.kind == kind]
-        print(f"  {kind:<20}{len(seconds)}, median {median(seconds):.2f} s, slowest {max(seconds):.2f} s")
+        some = [each for each in calm if each.kind == kind]
+        print(f"  {kind:<20}{len(some)}, median {median(each.seconds for each in some):.2f} s, slowest {slowest(some)}")
 
 
 def _show_list(title: str, lines: Iterable[str]) -> None:
