@@ -70,12 +70,12 @@ class Progress:
         found: list[PassedStep | StepRecord] = [*passed]
         if not passed:
             return found, None
-        last = self._sql.last(rows[-1][width:])
+        attributes_json, *running = rows[-1][width:]
         if passed[-1].status == StepRecord.Status.RUNNING:
-            known = passed[-1]._asdict() | last
+            known = passed[-1]._asdict() | self._sql.running(running) | {"attributes_json": attributes_json}
             known |= {"continuation": self.continuation, "position": len(found) - 1, "execution": self.execution}
             found[-1] = StepRecord(**known)
-        return found, last["attributes_json"]
+        return found, attributes_json
 
     @property
     def first_movement_waits(self) -> bool:
