@@ -245,7 +245,8 @@ class Progress:
         record.heartbeat_at = timezone.now()
         if ended is not None:
             record.finished_at = record.heartbeat_at
-        status = self._execute(*self._sql.update(record, ended), want_status=want_status)
+        statement = self._sql.update(record, ended, want_status=want_status)
+        status = self._execute(*statement, want_status=want_status)
         if status is None:
             status = self._examine(step)
         else:

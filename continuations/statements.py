@@ -44,8 +44,13 @@ class Statements:
             "execution": self._prepared("id", execution),
         }
 
-    def update(self, record: StepRecord, ended: StepRecord.Status | None = None) -> tuple[Prepared, dict[str, Any]]:
-        """One UPDATE by primary key, owner and sequence number. `ended`: the status it ends with now, if it does."""
+    def update(
+        self, record: StepRecord, ended: StepRecord.Status | None = None, *, want_status: bool = True
+    ) -> tuple[Prepared, dict[str, Any]]:
+        """One UPDATE by primary key, owner and sequence number. `ended`: the status it ends with now, if it does.
+
+        `want_status`: it returns the status of the continuation, where the database returns anything.
+        """
         params = {
             **self._owner,
             "id": self._prepared("id", record.pk),
@@ -59,7 +64,7 @@ class Statements:
             "heartbeat_at": self._prepared("heartbeat_at", record.heartbeat_at),
         }
         if ended is None:
-            return self._texts.beat, params
+            return self._texts.beat if want_status else self._texts.moved, params
         params["status"], params["result_json"] = ended.value, record.result_json
         return self._texts.completed, params
 
@@ -106,22 +111,23 @@ class _Texts:
         self._mine = f"{self._rows['id']} = %(continuation_id)s"
         self._lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
         status = f"SELECT {self._rows['status']} FROM {self._rows.table} WHERE {self._mine}"  # noqa: S608
-        self._returning = f" RETURNING ({status})" if connection.vendor in RETURNING else ""
+        self._returns = connection.vendor in RETURNING
         beat = {name: f"%({name})s" for name in BEAT}
         ended = {"status": "%(status)s", "result_json": "%(result_json)s", "finished_at": "%(heartbeat_at)s"}
-        self.beat = Prepared("beat", self._make_update(beat))
-        self.completed = Prepared("step_completed", self._make_update(beat | ended))
+        self.beat = Prepared("beat", self._make_update(beat, f"({status})"))
+        self.moved = Prepared("step_moved", self._make_update(beat, "1"))
+        self.completed = Prepared("step_completed", self._make_update(beat | ended, f"({status})"))
         self.insert = Prepared("step_begun", self._make_insert())
         self.insert_at_once = Prepared("step_begun", self._make_insert(f" AND {NOT_AWAITED}"))
         self.select = self._make_select()
 
-    def _make_update(self, values: dict[str, str]) -> str:
+    def _make_update(self, values: dict[str, str], returning: str) -> str:
         steps = self.steps
         assignments = ", ".join(f"{steps[name]} = {value}" for name, value in values.items())
         where = " AND ".join(f"{steps[name]} = %({name})s" for name in ("id", "execution", "sequence"))
         return (
             f"UPDATE {steps.table} SET {assignments}, {steps['sequence']} = {steps['sequence']} + 1 "  # noqa: S608
-            f"WHERE {where}{self._returning}"
+            f"WHERE {where}{self._answer(returning)}"
         )
 
     def _make_insert(self, condition: str = "") -> str:
@@ -132,8 +138,11 @@ class _Texts:
         return (
             f"INSERT INTO {steps.table} ({steps.listed(values)}) SELECT {', '.join(values.values())} "  # noqa: S608
             f"FROM {rows.table} WHERE {self._mine} AND {rows['owner']} = %(execution)s{condition}{self._lock}"
-            f"{' RETURNING 1' if self._returning else ''}"
+            f"{self._answer('1')}"
         )
+
+    def _answer(self, returning: str) -> str:
+        return f" RETURNING {returning}" if self._returns else ""
 
     def _make_select(self) -> str:
         steps = self.steps

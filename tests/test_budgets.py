@@ -260,6 +260,8 @@ def test_a_block_costs_one_statement_beside_what_is_done_in_it() -> None:
     assert len(mine) == 20
     # And the first movement of the execution is followed by a look at what is asked of it.
     assert len(ledger["blocks"]) == 20 + 20 + 1 + ASKS
+    # Only that look asks for the status: nothing is decided inside a block.
+    assert sum(Continuation._meta.db_table in sql for sql in ledger["blocks"]) == 1
 
 
 @pytest.mark.parametrize("steps", [5, 200])

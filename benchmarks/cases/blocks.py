@@ -6,7 +6,7 @@ from benchmarks.case import BARE, DBOS, OURS, ROUNDS, Case, Measure, Sizes, Time
 
 
 def cases(size: Sizes) -> list[Case]:
-    n, few = size(1_000), size(200)
+    n, few = size(500), size(100)
     return [
         Case(
             what=f"work and cursor in one transaction for each of {n:,} records (PostgreSQL)",
@@ -17,7 +17,13 @@ def cases(size: Sizes) -> list[Case]:
             others=(
                 Measure("the two statements, bare", BARE, "walk_and_work", {"n": n}, factor=1e6 / n),
                 Measure(
-                    "dbos", DBOS, "walk_and_work", {"n": few}, factor=1e6 / few, note=f"{few:,} transactional steps"
+                    "dbos",
+                    DBOS,
+                    "walk_and_work",
+                    {"n": few},
+                    factor=1e6 / few,
+                    rounds=3,
+                    note=f"{few:,} transactional steps",
                 ),
             ),
             targets=(Times(1.3, "the two statements, bare"),),

@@ -50,7 +50,7 @@ def _at_each(size: Sizes, kind: str, ours: Side, bare: Side, others: dict[str, S
     return Case(
         what=f"{n:,} records, `checkpoint_interval = 0`, durable at each ({kind})",
         unit="µs a record",
-        rounds=ROUNDS * 2,
+        rounds=ROUNDS + 2,
         records=n,
         ours=Measure("ours", ours, "walk_and_write", {"n": n}, factor=1e6 / n),
         others=(

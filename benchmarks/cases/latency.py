@@ -8,7 +8,7 @@ from .throughput import COMMITS
 
 
 def cases(size: Sizes) -> list[Case]:
-    n, few = size(15, 3), size(5, 2)
+    n, few = size(12, 3), size(5, 2)
     polls = (
         Measure("absurd", ABSURD, "latency", {"n": n}, note="polls every 0.25 s"),
         Measure("dbos", DBOS, "latency", {"n": few}, note="polls every second"),

@@ -19,9 +19,16 @@ def cases(size: Sizes) -> list[Case]:
             others=(
                 Measure("RQ with one ORM query", PLAIN_RQ, "throughput", {"n": n, "forks": False}),
                 Measure(COMMITS, PLAIN_RQ, "throughput", {"n": n, "forks": False, "commits": True}),
-                Measure("absurd", ABSURD, "throughput", {"n": n, "at_once": 1}, note="as it comes: one task at a time"),
-                Measure("absurd, eight tasks at a time", ABSURD, "throughput", {"n": n, "at_once": 8}),
-                Measure("dbos", DBOS, "throughput", {"n": n}),
+                Measure(
+                    "absurd",
+                    ABSURD,
+                    "throughput",
+                    {"n": n, "at_once": 1},
+                    rounds=3,
+                    note="one task at a time, as it comes",
+                ),
+                Measure("absurd, eight tasks at a time", ABSURD, "throughput", {"n": n, "at_once": 8}, rounds=3),
+                Measure("dbos", DBOS, "throughput", {"n": few}, rounds=3, note=f"{few:,} of them"),
             ),
             targets=(
                 Times(0.7, "RQ with one ORM query", at_least=True),
