@@ -25,7 +25,6 @@ from continuations.models import Continuation, Execution
 from continuations.transitions import Status
 from continuations.worker import ContinuableSimpleWorker
 from continuations.workplace import Workplace
-from tests.test_budgets import own_signals as own_signals
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
