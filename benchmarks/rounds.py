@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import statistics
+import time
 
 from .case import Case, Measure, Result
 from .stage import NotMeasuredError, Stage
+
+# On a slow machine a case has no more than so many rounds once it has taken so many seconds.
+FEWEST, ENOUGH = 3, 30.0
 
 
 def run(case: Case, stage: Stage, rounds: int | None, *, keep: bool = False) -> Result:
@@ -16,7 +20,10 @@ def run(case: Case, stage: Stage, rounds: int | None, *, keep: bool = False) -> 
     measures = case.measures
     result = Result(case, [[] for _ in measures], [[] for _ in measures])
     given_up: set[str] = set()
+    began = time.monotonic()
     for number in range(rounds or case.rounds):
+        if number >= FEWEST and rounds is None and time.monotonic() - began > ENOUGH:
+            break
         # Each begins once: what comes first may find another machine than what follows.
         for place in _turned(range(len(measures)), number):
             measure = measures[place]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 import mmap
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import Error, close_old_connections
 from redis.exceptions import RedisError
 from rq import SimpleWorker, SpawnWorker, Worker
-from rq.exceptions import StopRequested
+from rq.exceptions import DeserializationError, StopRequested
 from rq.worker import BaseWorker, WorkerStatus
 
 from .delivery import RUNNER
@@ -132,9 +133,11 @@ class ContinuableWorkerMixin(BaseWorker):
         self.look_for_lost_continuations()
 
     def handle_job_failure(self, job: Job, *args: Any, **kwargs: Any) -> None:
-        if job.func_name == RUNNER:
-            # One that fails has no retry left. This one's process died: it goes on before those that have not begun.
-            job.enqueue_at_front_on_retry = True
+        # A job of somebody else's may be one that cannot be read, which is why it failed.
+        with contextlib.suppress(DeserializationError):
+            if job.func_name == RUNNER:
+                # One that fails has no retry left. Its process died: it goes on before those that have not begun.
+                job.enqueue_at_front_on_retry = True
         super().handle_job_failure(job, *args, **kwargs)
         # It was stopped or killed, perhaps: what that means for others must be known before the next job is taken.
         self._looked_at = -math.inf

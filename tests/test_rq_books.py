@@ -1,4 +1,4 @@
-"""The lease that ContinuableWorker gives an execution, which tells workers on other machines that it lives."""
+"""What ContinuableWorker writes into RQ's books: leases, and the ends of jobs that are not ours."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import django_rq
 import pytest
 from redis.client import Pipeline
+from rq.job import JobStatus
 from rq.worker import BaseWorker
 
 from continuations.liveness import LEASE, lease_key
@@ -60,3 +61,13 @@ def test_the_lease_is_given_if_rq_notes_it_in_another_way(sent: list[str]) -> No
     (together,) = [each for each in sent if lease_key(execution.rq_execution_id) in each]
     assert "rq:executions:" not in together
     assert execution.lease == LEASE
+
+
+def test_a_job_that_cannot_be_read_fails_as_with_plain_rq() -> None:
+    queue = django_rq.get_queue("default")
+    job = queue.enqueue(len, "a")
+    queue.connection.hset(job.key, "data", "no data of RQ's")
+    worker = ContinuableSimpleWorker([queue], connection=queue.connection)
+    worker.work(burst=True, logging_level="CRITICAL")
+    assert job.get_status() == JobStatus.FAILED
+    assert job.id in queue.failed_job_registry
