@@ -9,7 +9,7 @@ from .case import Case, Measure, Result
 from .stage import NotMeasuredError, Stage
 
 # On a slow machine a case has no more than so many rounds once it has taken so many seconds.
-FEWEST, ENOUGH = 3, 30.0
+FEWEST, ENOUGH = 3, 20.0
 
 
 def run(case: Case, stage: Stage, rounds: int | None, *, keep: bool = False) -> Result:
