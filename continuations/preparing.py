@@ -34,6 +34,6 @@ def _name_driver(connection: Redis) -> None:
     try:
         from redis.driver_info import DriverInfo
     except ImportError:
-        # Before 7.2.
+        # An older release, which does not look it up in this way.
         return
     options["driver_info"] = DriverInfo()
