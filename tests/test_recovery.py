@@ -444,14 +444,15 @@ def test_a_killed_worker_and_horse_are_replaced_by_another_worker_within_fifteen
     start_worker: StartWorker,
 ) -> None:
     """E7, §6: loss of the machine; zero repeated in atomic blocks."""
-    first = start_worker("default", worker_class=None)
+    workers = [start_worker("default", worker_class=None), start_worker("default", worker_class=None)]
+    eventually(lambda: all("Listening" in worker.output() for worker in workers), workers[1].output)
     redis_remembers()
     continuation = Count.enqueue("a", 400)
-    eventually(lambda: len(items("a")) > 20, first.output)
-    second = start_worker("default", worker_class=None)
-    eventually(lambda: "Listening" in second.output())
+    eventually(lambda: len(items("a")) > 20, workers[0].output)
     # As if it was another machine: its processes cannot be looked up here.
     Execution.objects.update(boot="another")
+    horse = Execution.objects.get().pid
+    first, second = sorted(workers, key=lambda worker: horse not in worker.descendants())
     first.signal_all(signal.SIGKILL)
     eventually(lambda: status(continuation) == "succeeded", second.output)
     assert items("a") == expected(400)
