@@ -17,11 +17,11 @@ from .family import after_end
 from .identifiers import uuid7
 from .isolation import atomic
 from .liveness import boot_id, host
-from .models import Continuation, Execution
+from .models import Continuation, Execution, StepRecord
 from .outages import TROUBLE, is_away, reconnect
 from .sessions import session_of
 from .signals import cancelled, emit_on_commit, paused
-from .takeover import Inheritance, take_steps
+from .takeover import Inheritance, last_step, take_steps
 from .transitions import FINISHED, OWNED, Status
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Claim:
     refusal: Refusal | None = None
     # It waited until a time, which has come.
     rest_is_over: bool = False
+    # What earlier executions came to, if any did: see `last_step`.
+    last: StepRecord | None = None
 
 
 def claim(pk: uuid.UUID, delivery: int, place: Workplace) -> Claim:
@@ -94,7 +96,7 @@ def _claim(pk: uuid.UUID, delivery: int, place: Workplace, execution_id: uuid.UU
         if row is None:
             return Claim(None, refusal=Refusal.GONE)
         if row.owner == execution_id:
-            return Claim(row, Execution.objects.using(alias).get(pk=execution_id))
+            return Claim(row, Execution.objects.using(alias).get(pk=execution_id), last=last_step(row))
         if (refusal := _refuse(row, delivery, place)) is not None:
             return Claim(row, refusal=refusal)
         rest_is_over = row.status == Status.WAITING and row.reason == "waiting" and row.run_after is not None
@@ -105,14 +107,15 @@ def _claim(pk: uuid.UUID, delivery: int, place: Workplace, execution_id: uuid.UU
                 return Claim(row, refusal=Refusal.OWNED)
         execution = _execution(execution_id, pk, row.executions + 1, place, alias)
         try:
-            is_ours = _take(row, owner, execution)
+            taken = _take(row, owner, execution)
         except TROUBLE:
             # A deadlock or a serialization failure is another try, and so is a new connection.
             if is_away(connections[alias]) and not reconnect(alias):
                 raise
             continue
-        if is_ours:
-            return Claim(row, execution, rest_is_over=rest_is_over)
+        if taken is not None:
+            taken.rest_is_over = rest_is_over
+            return taken
     return Claim(row, refusal=Refusal.OWNED)
 
 
@@ -147,14 +150,14 @@ def _execution(pk: uuid.UUID, continuation: uuid.UUID, number: int, place: Workp
     )
 
 
-def _take(row: Continuation, owner: Execution | None, execution: Execution) -> bool:
-    """One transaction: the row, the step in progress, the execution. False: the row changed since it was read."""
+def _take(row: Continuation, owner: Execution | None, execution: Execution) -> Claim | None:
+    """One transaction: the row, the step in progress, the execution. None: the row changed since it was read."""
     alias, now = row._state.db or "default", execution.started_at
     execution.continuation = row
     with atomic(alias):
         changes = _changes(row, execution, now)
         if not Continuation.objects.using(alias).unchanged(row, "delivery", "executions").update(**changes):
-            return False
+            return None
         for name, value in changes.items():
             setattr(row, name, value)
         left = take_steps(row, owner, row.owner) if row.executions > 1 or owner is not None else None
@@ -167,11 +170,11 @@ def _take(row: Continuation, owner: Execution | None, execution: Execution) -> b
                 emit_on_commit(paused, row)
             else:
                 emit_on_commit(cancelled, row, execution=None)
-            return False
+            return None
         if left is not None:
             _follow(row, left, execution)
         execution.save(using=alias, force_insert=True)
-    return True
+    return Claim(row, execution, last=None if left is None else left.last)
 
 
 def _changes(row: Continuation, execution: Execution, now: dt.datetime) -> dict[str, Any]:

@@ -71,10 +71,6 @@ class Columns(Generic[M]):
         """The defaults of all other columns as SQL. NULL need not be said."""
         return {name: _literal(value) for name, value in self._usual.items() if name not in without}
 
-    def decoded(self, name: str, value: Any) -> Any:
-        """An attribute's value behind what the driver gave for an expression of its column."""
-        return self._fields[name].to_python(value)
-
     def prepared(self, name: str, value: Any, connection: BaseDatabaseWrapper) -> Any:
         """What the driver gets for a value of the column's own type, which is faster to find."""
         return self._fields[name].get_db_prep_value(value, connection, prepared=True)

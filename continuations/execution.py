@@ -94,6 +94,7 @@ class _Running:
         self.execution: Execution = claimed.execution
         self.place = place
         self.rest_is_over = claimed.rest_is_over
+        self.last = claimed.last
         self.progress = Progress(self.continuation, self.execution.pk, place.hold)
         self.job_class: type[ContinuableJob] | None = None
         self.job: ContinuableJob | None = None
@@ -243,12 +244,11 @@ class _Running:
         # Loaded only now: the claim has committed, and nothing older than it can be seen.
         with place.hold():
             self.job_class = load_job_class(continuation.job_path)
-            records, attributes_json = (
-                insistently(self.alias, progress.load) if continuation.executions > 1 else ([], None)
-            )
+            last = self.last
+            records = [] if last is None else insistently(self.alias, lambda: progress.load(last))
             self.job = job = self.job_class()
             progress.job = job
-            attributes.load(job, attributes_json)
+            attributes.load(job, None if last is None else last.attributes_json)
             interval = self.job_class.checkpoint_interval
             if interval is None:
                 interval = settings().checkpoint_interval

@@ -57,25 +57,15 @@ class Progress:
         self._status: str | None = None
         self._sql = Statements(self._connection, continuation.pk, execution)
 
-    def load(self) -> tuple[list[PassedStep | StepRecord], str | None]:
-        """The stored steps in order, and the job's attributes, in one query.
+    def load(self, last: StepRecord) -> list[PassedStep | StepRecord]:
+        """The steps stored so far in order, in one query, where the claim has found `last` to be the last one.
 
-        Only the last may be in progress, and is a record.
+        If that is in progress it is itself what ends them.
         """
         with self._connection.cursor() as cursor:
             cursor.execute(*self._sql.select())
-            rows = cursor.fetchall()
-        width = len(PassedStep._fields)
-        passed = [PassedStep._make(row[:width]) for row in rows]
-        found: list[PassedStep | StepRecord] = [*passed]
-        if not passed:
-            return found, None
-        attributes_json, *running = rows[-1][width:]
-        if passed[-1].status == StepRecord.Status.RUNNING:
-            known = passed[-1]._asdict() | self._sql.running(running) | {"attributes_json": attributes_json}
-            known |= {"continuation": self.continuation, "position": len(found) - 1, "execution": self.execution}
-            found[-1] = StepRecord(**known)
-        return found, attributes_json
+            passed = list(map(PassedStep._make, cursor.fetchall()))
+        return [*passed[: last.position], last if last.status == StepRecord.Status.RUNNING else passed[last.position]]
 
     @property
     def first_movement_waits(self) -> bool:

@@ -50,10 +50,9 @@ class Sequence:
         self.in_progress = last if isinstance(last, StepRecord) else None
         self.completed = records if self.in_progress is None else records[:-1]
         self.met: list[str] = []
-        # The same, to look names up: a job may have thousands of steps.
+        # The same as far as it was looked up: a job may have thousands of steps.
         self._names_met: set[str] = set()
-        # Completed by earlier executions and not run in this one; their side effects on `self` are missing.
-        self.skipped: list[str] = []
+        self._completed_before = len(self.completed)
         self._completed_here = 0
         self._isolated_ran = False
         self._running = False
@@ -69,6 +68,11 @@ class Sequence:
         if self._completed_here:
             return True
         return self.current is not None and self.current.advanced
+
+    @property
+    def skipped(self) -> list[str]:
+        """Completed by earlier executions and not run in this one; their side effects on `self` are missing."""
+        return self.met[: self._completed_before]
 
     @property
     def has_progress(self) -> bool:
@@ -147,7 +151,7 @@ class Sequence:
     def _meet(self, name: Any, kind: StepRecord.Kind) -> PassedStep | StepRecord | None:
         """Check what can be checked before anything runs. Gives the record of a step that is completed."""
         position = len(self.met)
-        if position < len(self.completed) and not self._is_special:
+        if position < self._completed_before and not self._is_special:
             # It may be one of thousands: what is stored at this place was checked when it ran.
             record = self.completed[position]
             if record.name == name and record.kind == kind:
@@ -167,17 +171,16 @@ class Sequence:
     @property
     def _is_special(self) -> bool:
         """Whether there is more to check of the next step than that it is the one that is stored."""
-        return bool(
+        return (
             self._running
-            or self._renamed
+            or bool(self._renamed)
             or self.timed_out is not None
             or self._stopping.left is not None
             or self._progress.blocks.any_open
         )
 
     def _skip(self, record: PassedStep | StepRecord) -> PassedStep | StepRecord:
-        self._note_met(record.name)
-        self.skipped.append(record.name)
+        self.met.append(record.name)
         log.step("skipped", self._progress.continuation, record.name)
         if step_skipped.receivers:
             emit(step_skipped, self._progress.continuation, step=record.name)
@@ -197,7 +200,7 @@ class Sequence:
     def _begin_held(self, name: str, kind: StepRecord.Kind, start: Any) -> Step:
         record, progress = self.in_progress, self._progress
         position = len(self.met)
-        self._note_met(name)
+        self.met.append(name)
         resumed = record is not None and (record.name, record.kind) == (name, kind)
         if record is None or not resumed:
             start_json = codec.encode(start, what=f"start of step {name!r}")
@@ -233,10 +236,6 @@ class Sequence:
         log.step("completed", self._progress.continuation, step.name, step.cursor)
         emit(step_completed, self._progress.continuation, step=step.name, cursor=step.cursor)
 
-    def _note_met(self, name: str) -> None:
-        self.met.append(name)
-        self._names_met.add(name)
-
     def _note_completed(self, step: Step) -> None:
         self.completed.append(step.record)
         self._completed_here += 1
@@ -270,12 +269,17 @@ class Sequence:
             raise InvalidStepError(f"a step's name must be a non-empty string, got {name!r}")
         if len(name) > NAME_LENGTH:
             raise InvalidStepError(f"step name {name[:50]!r}… has {len(name)} characters; {NAME_LENGTH} fit")
-        if name in self._names_met:
+        if self._has_met(name):
             raise InvalidStepError(
                 f"step {name!r} was met twice in one execution; steps met: {misfits.listed(self.met)}"
             )
         if name in self._renamed:
             raise misfits.renamed_away(name, self._renamed[name])
+
+    def _has_met(self, name: str) -> bool:
+        # Each name is there once.
+        self._names_met.update(self.met[len(self._names_met) :])
+        return name in self._names_met
 
     def _check_block(self, name: str) -> None:
         if self._running and self.current is not None:
@@ -293,7 +297,7 @@ class Sequence:
         record = self.in_progress
         if record is None or (record.name, record.kind) == (name, kind):
             return
-        if record.name in self._names_met:
+        if self._has_met(record.name):
             raise misfits.after_an_error(name, record)
         if record.advanced:
             raise misfits.instead_of_running(name, record)

@@ -14,7 +14,6 @@ from .records import PassedStep
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -23,8 +22,6 @@ _BEGUN = ("id", "position", "name", "kind", "cursor_json", "attributes_json", "c
 _NOW = ("started_at", "heartbeat_at")
 # What a beat writes.
 BEAT = ("cursor_json", "attributes_json", "processed", "total", "busy_seconds", "advanced", "heartbeat_at")
-# What is needed of a step in progress beside what is needed of all. It does not ask when that began.
-_RUNNING = ("id", "processed", "total", "busy_seconds", "advanced", "sequence")
 
 
 class Statements:
@@ -88,15 +85,8 @@ class Statements:
         return texts.insert_at_once if need_not_wait(self._connection) else texts.insert, params
 
     def select(self) -> tuple[str, dict[str, Any]]:
-        """One SELECT of all steps in order: the columns of a `PassedStep`, then the last one's attributes, which
-        are the job's, then what `running` takes.
-        """
+        """One SELECT of all steps in order, with the columns of a `PassedStep`."""
         return self._texts.select, self._owner
-
-    def running(self, values: Sequence[Any]) -> dict[str, Any]:
-        """What `select` gives of a step in progress alone, by name."""
-        decoded = self._texts.steps.decoded
-        return {name: decoded(name, value) for name, value in zip(_RUNNING, values, strict=True)}
 
     def _prepared(self, name: str, value: Any) -> Any:
         """A value of a column's own type in the form that the database wants."""
@@ -146,14 +136,11 @@ class _Texts:
 
     def _make_select(self) -> str:
         steps = self.steps
-        mine = f"FROM {steps.table} WHERE {steps['continuation_id']} = %(continuation_id)s"
-        # In the list of columns, where databases ask it once; for each row, perhaps, if it were joined.
-        is_last = f"{steps['position']} = (SELECT MAX({steps['position']}) {mine})"
-        is_running = f"{steps['status']} = '{StepRecord.Status.RUNNING}'"
-        # As NULL they cost next to nothing for the others.
-        wanted = {"attributes_json": is_last, **dict.fromkeys(_RUNNING, is_running)}
-        extra = ", ".join(f"CASE WHEN {condition} THEN {steps[name]} END" for name, condition in wanted.items())
-        return f"SELECT {steps.listed(PassedStep._fields)}, {extra} {mine} ORDER BY {steps['position']}"
+        where = f"{steps['continuation_id']} = %(continuation_id)s"
+        return (
+            f"SELECT {steps.listed(PassedStep._fields)} FROM {steps.table} "  # noqa: S608
+            f"WHERE {where} ORDER BY {steps['position']}"
+        )
 
 
 @functools.cache

@@ -30,13 +30,25 @@ def take_steps(row: Continuation, owner: Execution | None, heir: uuid.UUID | Non
     The row must be locked. Waits for an open block of a predecessor that still writes, or makes its next write match
     nothing. The reads lock, so that MySQL too reads what is committed now.
     """
-    steps = StepRecord.objects.using(row._state.db).filter(continuation=row)
-    # Those before the last one are completed, however many they are.
-    fields = ("position", "name", "status", "cursor_json", "advanced")
-    last = steps.select_for_update().only(*fields).order_by("-position").first()
+    last = last_step(row, lock=True)
     if last is not None and last.status == StepRecord.Status.RUNNING:
-        steps.filter(pk=last.pk).update(execution=heir)
+        last.execution = heir
+        StepRecord.objects.using(row._state.db).filter(pk=last.pk).update(execution=heir)
     return Inheritance(row, owner, last)
+
+
+def last_step(row: Continuation, *, lock: bool = False) -> StepRecord | None:
+    """The step in progress, if there is one, else the last that was completed; without its result.
+
+    Those before it are completed, however many they are.
+    """
+    steps = StepRecord.objects.using(row._state.db).filter(continuation=row).defer("result_json")
+    last = (steps.select_for_update() if lock else steps).order_by("-position").first()
+    if last is not None:
+        last.continuation = row
+        if last.status == StepRecord.Status.RUNNING:
+            last.result_json = None
+    return last
 
 
 class Inheritance:
@@ -45,6 +57,7 @@ class Inheritance:
     def __init__(self, row: Continuation, owner: Execution | None, last: StepRecord | None) -> None:
         self._row = row
         self._owner = owner
+        self.last = last
         self._current = last if last is not None and last.status == StepRecord.Status.RUNNING else None
         self.completed = 0 if last is None else last.position + (self._current is None)
 
