@@ -32,32 +32,36 @@ class Rows(Generic[T]):
             raise self._nested()
         step._walk = self
         # A turn may happen a million times a second: nothing is set in vain, and a quiet end of one is here in line.
-        size, is_quiet = getattr(self._source, "size", None), step._is_quiet
+        size, is_quiet, nothing = getattr(self._source, "size", None), step._is_quiet, NOTHING
         step._lazy_total = getattr(self._source, "total", None)
         step._after = NOTHING
         try:
             for item, after in self._source.after(step.cursor):
                 step._after = after
                 if item is GAP:
-                    step._size = 0
-                else:
-                    if size is not None:
-                        step._size = size(item)
-                        step._check_count(step._size, "the source's size() gave")
-                    yield item
+                    self._pass_gap()
+                    continue
+                if size is not None:
+                    step._size = size(item)
+                    step._check_count(step._size, "the source's size() gave")
+                yield item
                 if step._walk is not self:
                     raise self._nested()
-                if step._after is not NOTHING and is_quiet():
-                    step._cursor, step._after = after, NOTHING
+                if step._after is not nothing and is_quiet():
+                    step._cursor, step._after = after, nothing
                     step._processed += step._size
                     step.unsaved = True
                 else:
                     step._finish_turn()
-                if item is GAP:
-                    step._size = 1
         finally:
             if step._walk is self:
                 step._walk, step._after, step._size, step._turn_done = None, NOTHING, 1, False
+
+    def _pass_gap(self) -> None:
+        """A turn without an item, which counts nothing."""
+        self._step._size = 0
+        self._step._finish_turn()
+        self._step._size = 1
 
     def _nested(self) -> CheckpointError:
         return CheckpointError(
