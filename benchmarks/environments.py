@@ -1,10 +1,12 @@
-"""Virtual environments of what is compared with ours, in `.venvs`, made when they are first needed."""
+"""Virtual environments of what is compared with ours, in `.venvs`, made once."""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,13 @@ def python_of(name: str) -> str:
         subprocess.run([*pip, *files], check=True)
         installed.write_text(wanted)
     return str(python)
+
+
+def install(names: Iterable[str]) -> None:
+    """Make these environments now. What cannot be installed is told when it is needed."""
+    for name in sorted(names):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            python_of(name)
 
 
 def _requirements(name: str) -> list[Path]:

@@ -50,7 +50,7 @@ class Continuation(models.Model):
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.ENQUEUED)
     key = NameField(_("key"), max_length=200, null=True)
     # The key while unfinished. Unique, since NULLs never collide, on every database alike.
-    active_key = NameField(max_length=200, null=True, unique=True)
+    active_key = NameField(max_length=200, null=True)
     # No constraint in the database: a child inserted in its parent's open block must not lock the parent's row.
     parent = models.ForeignKey(
         "self",
@@ -96,7 +96,7 @@ class Continuation(models.Model):
     error_message = models.TextField(_("error message"), blank=True, default="")
     error_traceback = models.TextField(_("traceback"), blank=True, default="")
     # When and how on_success or on_failure failed; NULL if they did not.
-    follow_up_failed_at = models.DateTimeField(_("follow-up failed at"), null=True, db_index=True)
+    follow_up_failed_at = models.DateTimeField(_("follow-up failed at"), null=True)
     follow_up_error = models.TextField(_("error of the follow-up"), blank=True, default="")
 
     # JSON values that listeners of `signals.enqueueing` carry along, such as a trace.
@@ -129,6 +129,11 @@ class Continuation(models.Model):
             models.Index(fields=["job_path", "created_at"], name="continuation_job_created"),
             models.Index(fields=["queue_name", "created_at"], name="continuation_queue_created"),
             models.Index(fields=["key"], name="continuation_key"),
+            models.Index(fields=["follow_up_failed_at"], name="continuation_follow_up_failed"),
+        ]
+        constraints = [
+            # Not `unique=True`, for which PostgreSQL gets a second index, for LIKE.
+            models.UniqueConstraint(fields=["active_key"], name="continuation_active_key_unique"),
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from continuations import ContinuableJob, Step
 from continuations.columns import RETURNING
 from continuations.ends import Outcome
 from continuations.execution import execute
-from continuations.models import Continuation, Execution, StepRecord
+from continuations.models import Continuation, Event, Execution, StepRecord
 from continuations.statements import BEAT
 from continuations.testing import interrupt_during
 from continuations.transitions import Status
@@ -143,6 +143,17 @@ def test_enqueue_is_one_statement() -> None:
     with CaptureQueriesContext(connection) as queries:
         Job.enqueue(1, 1)
     assert len(queries) == 1
+
+
+@pytest.mark.parametrize("model", [Continuation, StepRecord, Execution, Event])
+def test_a_table_has_the_indexes_that_its_model_names_and_no_others(model: type[models.Model]) -> None:
+    """Each is one more entry for a row that is written. For `unique=True` PostgreSQL gets a second one, for LIKE."""
+    meta = model._meta
+    named = {index.name for index in meta.indexes} | {constraint.name for constraint in meta.constraints}
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, meta.db_table)
+    indexes = {name for name, index in found.items() if index["index"] or index["unique"]}
+    assert {name for name in indexes if not found[name]["primary_key"]} == named
 
 
 def test_a_first_claim_takes_the_row_and_writes_the_execution() -> None:

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('rq_options_json', models.JSONField(db_column='rq_options', default=dict, verbose_name='RQ options')),
                 ('status', models.CharField(choices=[('enqueued', 'enqueued'), ('running', 'running'), ('interrupted', 'interrupted'), ('waiting', 'waiting'), ('pausing', 'pausing'), ('paused', 'paused'), ('cancelling', 'cancelling'), ('cancelled', 'cancelled'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('discarded', 'discarded')], default='enqueued', max_length=12, verbose_name='status')),
                 ('key', continuations.fields.NameField(max_length=200, null=True, verbose_name='key')),
-                ('active_key', continuations.fields.NameField(max_length=200, null=True, unique=True)),
+                ('active_key', continuations.fields.NameField(max_length=200, null=True)),
                 ('parent_step', models.UUIDField(null=True)),
                 ('delivery', models.PositiveIntegerField(default=0, verbose_name='delivery')),
                 ('anchor_open', models.BooleanField(default=True)),
@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('error_class', models.CharField(blank=True, default='', max_length=255, verbose_name='error class')),
                 ('error_message', models.TextField(blank=True, default='', verbose_name='error message')),
                 ('error_traceback', models.TextField(blank=True, default='', verbose_name='traceback')),
-                ('follow_up_failed_at', models.DateTimeField(db_index=True, null=True, verbose_name='follow-up failed at')),
+                ('follow_up_failed_at', models.DateTimeField(null=True, verbose_name='follow-up failed at')),
                 ('follow_up_error', models.TextField(blank=True, default='', verbose_name='error of the follow-up')),
                 ('context', models.JSONField(default=dict)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='created at')),
@@ -167,6 +167,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='continuation',
             index=models.Index(fields=['key'], name='continuation_key'),
+        ),
+        migrations.AddIndex(
+            model_name='continuation',
+            index=models.Index(fields=['follow_up_failed_at'], name='continuation_follow_up_failed'),
+        ),
+        migrations.AddConstraint(
+            model_name='continuation',
+            constraint=models.UniqueConstraint(fields=('active_key',), name='continuation_active_key_unique'),
         ),
         migrations.AddConstraint(
             model_name='event',
