@@ -65,7 +65,9 @@ class Progress:
         with self._connection.cursor() as cursor:
             cursor.execute(*self._sql.select())
             passed = list(map(PassedStep._make, cursor.fetchall()))
-        return [*passed[: last.position], last if last.status == StepRecord.Status.RUNNING else passed[last.position]]
+        if last.status == StepRecord.Status.RUNNING:
+            return [*passed[: last.position], last]
+        return [*passed[: last.position + 1]]
 
     @property
     def first_movement_waits(self) -> bool:

@@ -22,6 +22,7 @@ from continuations import (
     Stop,
     discard_on,
     execution,
+    signals,
 )
 from continuations.models import Continuation
 from continuations.shutdown import Signals
@@ -353,6 +354,44 @@ def test_a_continuation_that_is_deleted_while_it_runs_just_ends(where: str) -> N
     run_enqueued()
     assert not Continuation.objects.exists()
     assert did == []
+
+
+class TwoSteps(ContinuableJob):
+    def perform(self) -> None:
+        self.step("first", lambda: did.append("first"))
+        self.step(self.second, start=0)
+        self.step("third", lambda: did.append("third"))
+
+    def second(self, step: Step) -> None:
+        for i in range(step.cursor, 3):
+            did.append(i)
+            step.advance()
+
+
+@pytest.mark.parametrize(
+    ("stop", "before"),
+    [
+        (lambda: interrupt_after(TwoSteps, "first"), ["first"]),
+        (lambda: interrupt_during(TwoSteps, "second", 2), ["first", 0, 1]),
+    ],
+)
+def test_a_continuation_that_is_deleted_before_its_steps_are_loaded_just_ends(stop: Any, before: list[Any]) -> None:
+    """O1: the claim has seen the last of them."""
+    continuation = TwoSteps.enqueue()
+    with stop():
+        run_enqueued()
+    assert did == before
+
+    def delete(continuation: Continuation, **_: Any) -> None:
+        Continuation.objects.filter(pk=continuation.pk).delete()
+
+    signals.execution_started.connect(delete)
+    try:
+        run_enqueued()
+    finally:
+        signals.execution_started.disconnect(delete)
+    assert not Continuation.objects.filter(pk=continuation.pk).exists()
+    assert did == before
 
 
 class LongReason(AsksToStop):
