@@ -15,6 +15,10 @@ from asgiref.sync import AsyncToSync, async_to_sync, sync_to_async
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# Seconds between two times that the thread that waits is woken. Python runs handlers of signals there. A signal that
+# comes just as it falls asleep, or that the kernel gives to another thread, does not wake it.
+WAKING = 0.5
+
 # Holds signals back, calls what it is given when it does, and gives what lets them through.
 Defer = Callable[[Callable[[], object]], AbstractContextManager[Callable[[], None]]]
 
@@ -70,6 +74,10 @@ def _never(_: Callable[[], object]) -> Iterator[Callable[[], None]]:
     yield lambda: None
 
 
+def _nothing() -> None:
+    """What the thread that waits is woken by."""
+
+
 class _Running:
     """A coroutine on its way, as the thread sees it that waits for it."""
 
@@ -85,6 +93,7 @@ class _Running:
         # What serves the calls that come back to the thread that waits.
         self._executor: Any = None
         self._ended: Future[None] = Future()
+        self._woken: Future[None] | None = None
         self._has_held = False
         self._letting_through: set[asyncio.Task[None]] = set()
 
@@ -94,6 +103,7 @@ class _Running:
         self._loop = asyncio.get_running_loop()
         if self._has_held:
             self._begin_letting_through()
+        self._wake()
         try:
             return await self._coroutine
         finally:
@@ -117,6 +127,14 @@ class _Running:
                 # It may have to roll back, in this thread.
                 self._executor.run_until_future(self._ended)
             self._ended.result()
+
+    def _wake(self) -> None:
+        """Give the thread that waits nothing to do, and do so again."""
+        if self._executor is None or self._loop is None or self._ended.done():
+            return
+        if self._woken is None or self._woken.done():
+            self._woken = self._executor.submit(_nothing)
+        self._loop.call_later(WAKING, self._wake)
 
     def _begin_letting_through(self) -> None:
         if self._ended.done():

@@ -180,6 +180,24 @@ def test_a_signal_that_raises_nothing_leaves_the_coroutine_alone(signals: Signal
     assert did == ["noted", "told"]
 
 
+def test_a_signal_that_does_not_wake_the_thread_that_waits_is_noticed_all_the_same(signals: Signals) -> None:
+    """Here another thread gets it; one that comes just as that thread falls asleep is like this."""
+
+    async def told() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        while "told" not in did:
+            await asyncio.sleep(0.001)
+
+    async def timed_out() -> None:
+        signal.raise_signal(signal.SIGALRM)
+        await asyncio.sleep(60)
+
+    run(asyncio.wait_for(told(), 60), signals.defer)
+    assert did == ["noted", "told"]
+    with pytest.raises(Alarm):
+        run(timed_out(), signals.defer)
+
+
 def test_what_a_signal_raises_waits_for_the_call_that_is_under_way(signals: Signals) -> None:
     """It may be in the middle of our own books."""
 
