@@ -75,12 +75,12 @@ def test_a_grace_period_that_is_too_short_costs_nothing_done_in_blocks(
     """The job reaches no checkpoint in time, and is killed. Here the next worker is ours, on the same machine."""
     first = start_worker("default", worker_class=kind)
     continuation = Deaf.enqueue("a", 12)
-    eventually(lambda: len(items("a")) == 7, first.output)
+    eventually(lambda: "deaf" in items("a"), first.output)
     stop(first, ask)
     assert status(continuation) == "running"
     second = start_worker("default", worker_class=None)
     eventually(lambda: status(continuation) == "succeeded", second.output)
-    assert items("a") == expected(12)
+    assert [item for item in items("a") if item != "deaf"] == expected(12)
     assert list(continuation.execution_records.values_list("outcome", "reason")) == [
         ("died", "crash"),
         ("succeeded", ""),

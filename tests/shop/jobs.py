@@ -262,11 +262,12 @@ class Moved(ContinuableJob):
 
 
 class Deaf(Count):
-    """The same, but its sixth item takes a minute without a checkpoint, the first time."""
+    """The same, but after its sixth item comes a minute without a checkpoint, the first time; it notes where it begins."""
 
     def count(self, step: Step) -> None:
         for i in step.iterate(range(self.n)):
             with step.atomic():
                 note(self.run, i)
             if i == 5 and self.executions == 1:
+                note(self.run, "deaf")
                 time.sleep(60)
