@@ -15,6 +15,7 @@ import pytest
 
 from tests.chaos.servers import free_port
 from tests.processes import Worker, database_url
+from tests.silence import SilentServer
 
 database = os.environ.get("DATABASE_URL") or "sqlite"
 collect_ignore: list[str] = []
@@ -92,10 +93,9 @@ def unprepared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def silent_server() -> Iterator[int]:
-    """Port of a server that takes connections and never answers, as a machine does that hangs."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+def silent_server() -> Iterator[SilentServer]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield SilentServer(listener)
 
 
 @pytest.fixture

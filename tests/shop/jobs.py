@@ -262,7 +262,7 @@ class Moved(ContinuableJob):
 
 
 class Deaf(Count):
-    """The same, but after its sixth item comes a minute without a checkpoint, the first time; it notes where it begins."""
+    """The same, but after its sixth item it notes that a minute without a checkpoint begins, the first time."""
 
     def count(self, step: Step) -> None:
         for i in step.iterate(range(self.n)):
