@@ -17,10 +17,15 @@ from urllib.request import urlopen
 import pytest
 from django.core.management import CommandError, call_command
 
+from demo_project.ports import free_port
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def run_demo(tmp_path, *arguments):
+    if "--once" not in arguments:
+        # By itself it takes the first free one, as another test may at the same moment.
+        arguments += ("--port", str(free_port()))
     environ = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
     environ |= {"DJANGO_SETTINGS_MODULE": "demo_project.settings", "DEMO_DIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, str(ROOT / "manage.py"), "demo", *arguments]
