@@ -245,7 +245,7 @@ class _Running:
         with place.hold():
             self.job_class = load_job_class(continuation.job_path)
             last = self.last
-            records = [] if last is None else insistently(self.alias, lambda: progress.load(last))
+            records = [] if last is None else insistently(connections[self.alias], lambda: progress.load(last))
             self.job = job = self.job_class()
             progress.job = job
             attributes.load(job, None if last is None else last.attributes_json)

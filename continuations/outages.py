@@ -69,12 +69,13 @@ def reconnect(alias: str) -> bool:
     return True
 
 
-def insistently(alias: str, statement: Callable[[], T], pause: Callable[[float], object] = time.sleep) -> T:
+def insistently(
+    connection: BaseDatabaseWrapper, statement: Callable[[], T], pause: Callable[[float], object] = time.sleep
+) -> T:
     """Run a statement of ours again after a deadlock, or on a new connection. It must know its own success.
 
     Inside a transaction nothing can be repeated: the error goes to whoever opened it.
     """
-    connection = connections[alias]
     for seconds in PAUSES:
         if connection.in_atomic_block:
             break
@@ -82,6 +83,6 @@ def insistently(alias: str, statement: Callable[[], T], pause: Callable[[float],
             return statement()
         except TROUBLE:
             if is_away(connection):
-                reconnect(alias)
+                reconnect(connection.alias)
             pause(seconds)
     return statement()

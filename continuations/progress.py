@@ -6,6 +6,7 @@ or comes after a block that was rolled back; `_examine` tells which.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connections
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from . import attributes, log, prepared
 from .blocks import Blocks, Ended
+from .cursors import Cursor
 from .errors import CheckpointError, SerializationError
 from .models import Continuation, StepRecord
 from .outages import TROUBLE, insistently, is_away, reconnect
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from .job import ContinuableJob
     from .prepared import Prepared
     from .step import Step
+
+# Seconds: beats that are closer together are told apart by nobody, and a database's form of a time takes long to make.
+MOMENT = 0.01
 
 
 class Progress:
@@ -48,6 +53,7 @@ class Progress:
         # The step that runs now.
         self.step: Step | None = None
         self._connection = connections[self.alias]
+        self._cursor = Cursor(self._connection)
         self.blocks = Blocks(self.alias)
         # A commit of our own failed so that only the stored row knows what is stored.
         self._doubtful = False
@@ -55,6 +61,8 @@ class Progress:
         self._step_is_lost = False
         # Status read by the write that completed the last step; good for one boundary.
         self._status: str | None = None
+        # When a beat takes the time again, on the monotonic clock.
+        self._next_moment = 0.0
         self._sql = Statements(self._connection, continuation.pk, execution)
 
     def load(self, last: StepRecord) -> list[PassedStep | StepRecord]:
@@ -234,7 +242,10 @@ class Progress:
         record = step.record
         step.fill_record()
         record.attributes_json = attributes.dump(self.job)
-        record.heartbeat_at = timezone.now()
+        now = time.monotonic()
+        if ended is not None or now >= self._next_moment:
+            record.heartbeat_at = timezone.now()
+            self._next_moment = now + MOMENT
         if ended is not None:
             record.finished_at = record.heartbeat_at
         statement = self._sql.update(record, ended, want_status=want_status)
@@ -271,7 +282,7 @@ class Progress:
         """Run a fenced write. None: it matched no row; else the continuation's status, or "" if nobody wants it."""
 
         def run() -> str | None:
-            with self._connection.cursor() as cursor:
+            with self._cursor as cursor:
                 prepared.execute(self._connection, cursor, statement, params)
                 if self._sql.returns:
                     row = cursor.fetchone()
@@ -279,9 +290,9 @@ class Progress:
                 return "" if cursor.rowcount == 1 else None
 
         try:
-            status = insistently(self.alias, run)
+            status = insistently(self._connection, run)
             if status == "" and want_status:
-                return insistently(self.alias, self._read_status)
+                return insistently(self._connection, self._read_status)
         except TROUBLE as error:
             self.trouble = error
             raise

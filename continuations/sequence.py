@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+from django.db import connections
 from django.utils import timezone
 
 from . import codec, log, misfits
@@ -106,7 +107,7 @@ class Sequence:
                 # It timed out, that failed the job, and somebody lets it try again.
                 step.begin_again(rest.until())
             rest.due = step.cursor
-            found = insistently(self._progress.alias, lambda: rest.look(continuation))
+            found = insistently(connections[self._progress.alias], lambda: rest.look(continuation))
             if found is MISSING and rest.due is None:
                 self._stopping.leave("waiting", rest=rest)
             if found is MISSING and not (step.resumed and self._rest_is_over) and rest.due > timezone.now():

@@ -13,6 +13,7 @@ from .prepared import Prepared
 from .records import PassedStep
 
 if TYPE_CHECKING:
+    import datetime as dt
     import uuid
 
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -35,6 +36,9 @@ class Statements:
         self.returns = connection.vendor in RETURNING
         self._connection = connection
         self._texts = _texts(connection.alias)
+        # Made last, since they are made for each beat.
+        self._step: tuple[Any, dict[str, Any]] = None, {}
+        self._last_moment: tuple[Any, Any] = None, None
         # Parameters of all of them.
         self._owner = {
             "continuation_id": self._prepared("id", continuation),
@@ -49,8 +53,7 @@ class Statements:
         `want_status`: it returns the status of the continuation, where the database returns anything.
         """
         params = {
-            **self._owner,
-            "id": self._prepared("id", record.pk),
+            **self._of(record),
             "sequence": record.sequence,
             "cursor_json": record.cursor_json,
             "attributes_json": record.attributes_json,
@@ -58,7 +61,7 @@ class Statements:
             "total": record.total,
             "busy_seconds": record.busy_seconds,
             "advanced": record.advanced,
-            "heartbeat_at": self._prepared("heartbeat_at", record.heartbeat_at),
+            "heartbeat_at": self._moment(record.heartbeat_at),
         }
         if ended is None:
             return self._texts.beat if want_status else self._texts.moved, params
@@ -87,6 +90,19 @@ class Statements:
     def select(self) -> tuple[str, dict[str, Any]]:
         """One SELECT of all steps in order, with the columns of a `PassedStep`."""
         return self._texts.select, self._owner
+
+    def _of(self, record: StepRecord) -> dict[str, Any]:
+        """Parameters that are the same for each write of a step."""
+        known, params = self._step
+        if known != record.id:
+            _, params = self._step = record.id, {**self._owner, "id": self._prepared("id", record.id)}
+        return params
+
+    def _moment(self, moment: dt.datetime) -> Any:
+        """A time of now. The same one may come a hundred times in a row."""
+        if moment is not self._last_moment[0]:
+            self._last_moment = moment, self._prepared("heartbeat_at", moment)
+        return self._last_moment[1]
 
     def _prepared(self, name: str, value: Any) -> Any:
         """A value of a column's own type in the form that the database wants."""

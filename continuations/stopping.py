@@ -231,9 +231,10 @@ class Stopping:
 
     def _measure(self, now: float) -> None:
         # The last checkpoint before this one is not known, only the last look; it came at most an interval later.
-        self._longest_gap = max(self._longest_gap, now - self._last_look - self._slack)
-        self._times_out_at = self._deadline - self._margin()
-        self._last_look = now
+        gap, self._last_look = now - self._last_look - self._slack, now
+        if gap > self._longest_gap:
+            self._longest_gap = gap
+            self._times_out_at = self._deadline - self._margin()
 
     def _set_due(self, now: float) -> None:
         self.due = min(self._next_beat, self._times_out_at, self._runs_until)

@@ -23,6 +23,7 @@ ORDER = [
         "isolation",
         "outages",
         "prepared",
+        "cursors",
         "columns",
         "transitions",
         "conf",
