@@ -94,6 +94,7 @@ def execute(
 
 
 def _may_prepare(connection: BaseDatabaseWrapper) -> bool:
+    if connection.vendor != "postgresql" or connection.in_atomic_block or connection.alias in _plain:
+        return False
     # Django's own setting for poolers that give each transaction another session.
-    is_pooled = connection.alias in _plain or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
-    return connection.vendor == "postgresql" and not connection.in_atomic_block and not is_pooled
+    return not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
