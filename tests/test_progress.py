@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from continuations import ContinuableJob, Step
 from continuations.models import Continuation, StepRecord
@@ -131,3 +133,49 @@ def test_a_step_may_say_itself_how_far_it_is() -> None:
     assert (step(continuation, "copy").processed, step(continuation, "copy").total) == (5, 20)
     run_until_finished(continuation)
     assert (step(continuation, "copy").processed, step(continuation, "copy").total) == (20, 20)
+
+
+class Beats(ContinuableJob):
+    """Moves its cursor, so many seconds after it moved it last, and notes the time of the beat that stored that."""
+
+    checkpoint_interval = 0
+    seconds = 10.0
+
+    def perform(self) -> None:
+        self.step("beat", self.beat)
+
+    def beat(self, step: Step) -> None:
+        for item in range(3):
+            clocks[-1].now += self.seconds
+            asked.append(timezone.now())
+            step.set(item)
+            told.append(StepRecord.objects.get().heartbeat_at)
+
+
+# When a beat of the job above was asked for, and the time that it stored.
+asked: list[dt.datetime] = []
+told: list[dt.datetime] = []
+
+
+def test_each_beat_tells_when_it_was(clock: Clock) -> None:
+    clocks.append(clock)
+    asked.clear()
+    told.clear()
+    Beats.enqueue()
+    run_enqueued()
+    assert all(before <= moment <= timezone.now() for before, moment in zip(asked, told, strict=True))
+
+
+def test_beats_that_follow_closely_tell_the_same_time_and_the_end_its_own(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks.append(clock)
+    asked.clear()
+    told.clear()
+    monkeypatch.setattr(Beats, "seconds", 0.001)
+    Beats.enqueue()
+    run_enqueued()
+    assert told == [told[0]] * 3
+    ended = StepRecord.objects.get().finished_at
+    assert ended is not None
+    assert ended > asked[-1]
