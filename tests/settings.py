@@ -15,7 +15,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 _sqlite = Path(os.environ.get("TEST_SQLITE", Path(tempfile.gettempdir()) / f"continuations-{os.getpid()}.sqlite3"))
-DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{_sqlite}")}
+DATABASES = {"default": dj_database_url.parse(os.environ.get("DATABASE_URL") or f"sqlite:///{_sqlite}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
