@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -102,8 +104,10 @@ def handlers() -> Iterator[None]:
         signal.signal(signum, handler)
 
 
-def run(interruption: Interruption) -> None:
+def run(interruption: Interruption, monkeypatch: pytest.MonkeyPatch) -> None:
     """Executions until the end. What comes out of one ends its process; a failure is retried by a person."""
+    # Some lines depend on the clock: it goes on by the same with each look at it, so that all runs come by the same.
+    monkeypatch.setattr(time, "monotonic", itertools.count(1000.0, 0.001).__next__)
     continuation = Commits.enqueue("a")
     while not continuation.is_finished:
         try:
@@ -120,17 +124,17 @@ def run(interruption: Interruption) -> None:
 
 
 def test_a_signal_between_any_two_lines_of_ours_loses_nothing_and_repeats_nothing_in_blocks(
-    handlers: None, caplog: pytest.LogCaptureFixture
+    handlers: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C5, C6, E6"""
     caplog.set_level(logging.CRITICAL, logger="continuations")
     alone = Interruption(signal.SIGALRM)
-    run(alone)
+    run(alone, monkeypatch)
     for index, place in enumerate(alone.passed):
         Applied.objects.all().delete()
         # The two take turns.
         interruption = Interruption(list(HANDLERS)[index % 2], place)
-        run(interruption)
+        run(interruption, monkeypatch)
         assert interruption.sent
         assert current_job() is None, place
         assert list(Applied.objects.order_by("pk").values_list("item", flat=True)) == EXPECTED, place
