@@ -36,7 +36,7 @@ class Statements:
         self.returns = connection.vendor in RETURNING
         self._connection = connection
         self._texts = _texts(connection.alias)
-        # Made last, since they are made for each beat.
+        # What was made last: parameters of a step, and a time in the database's form. The next beat wants the same.
         self._step: tuple[Any, dict[str, Any]] = None, {}
         self._last_moment: tuple[Any, Any] = None, None
         # Parameters of all of them.
